@@ -1,0 +1,2 @@
+//! The PC's devices.
+pub mod ps2;

@@ -1,0 +1,1 @@
+//! nomad86-host
