@@ -6,6 +6,8 @@
 pub mod debug;
 pub mod dma;
 pub mod pci;
+pub mod pic;
+pub mod pit;
 pub mod ps2;
 
 use crate::archive::Archive;
@@ -148,6 +150,10 @@ macro_rules! devices {
 devices! {
     /// isa-debug-exit, debug console and POST port.
     debug: debug::Debug, Debug, ports [], timers [];
+    /// The 8259A pair.
+    pic: pic::Pic, Pic, ports [0x20..=0x21, 0xA0..=0xA1, 0x4D0..=0x4D1], timers [];
+    /// The 8254 and port 61.
+    pit: pit::Pit, Pit, ports [0x40..=0x43, 0x61..=0x61], timers [Pit];
     /// The 8237 pair's ports.
     dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x81..=0x83, 0x87..=0x87, 0x89..=0x8B, 0x8F..=0x8F, 0xC0..=0xDF], timers [];
     /// PCI configuration mechanism 1.
