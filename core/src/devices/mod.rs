@@ -9,6 +9,7 @@ pub mod pci;
 pub mod pic;
 pub mod pit;
 pub mod ps2;
+pub mod rtc;
 
 use crate::archive::Archive;
 use crate::board::{Board, Width};
@@ -154,6 +155,8 @@ devices! {
     pic: pic::Pic, Pic, ports [0x20..=0x21, 0xA0..=0xA1, 0x4D0..=0x4D1], timers [];
     /// The 8254 and port 61.
     pit: pit::Pit, Pit, ports [0x40..=0x43, 0x61..=0x61], timers [Pit];
+    /// The MC146818 and its CMOS RAM.
+    rtc: rtc::Rtc, Rtc, ports [0x70..=0x71], timers [RtcPeriodic, RtcUpdate];
     /// The 8237 pair's ports.
     dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x81..=0x83, 0x87..=0x87, 0x89..=0x8B, 0x8F..=0x8F, 0xC0..=0xDF], timers [];
     /// PCI configuration mechanism 1.
