@@ -10,6 +10,7 @@ pub mod pic;
 pub mod pit;
 pub mod ps2;
 pub mod rtc;
+pub mod uart;
 
 use crate::archive::Archive;
 use crate::board::{Board, Width};
@@ -157,6 +158,8 @@ devices! {
     pit: pit::Pit, Pit, ports [0x40..=0x43, 0x61..=0x61], timers [Pit];
     /// The MC146818 and its CMOS RAM.
     rtc: rtc::Rtc, Rtc, ports [0x70..=0x71], timers [RtcPeriodic, RtcUpdate];
+    /// Four 16550A.
+    uart: uart::Uarts, Uart, ports [0x3F8..=0x3FF, 0x2F8..=0x2FF, 0x3E8..=0x3EF, 0x2E8..=0x2EF], timers [Uart0, Uart1, Uart2, Uart3];
     /// The 8237 pair's ports.
     dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x81..=0x83, 0x87..=0x87, 0x89..=0x8B, 0x8F..=0x8F, 0xC0..=0xDF], timers [];
     /// PCI configuration mechanism 1.
