@@ -3,13 +3,16 @@
 //! A device calls the board and the host, never another device. Adding one is a file and a line in the
 //! `devices!` list below.
 
+pub mod audio;
 pub mod debug;
 pub mod dma;
 pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod port92;
 pub mod ps2;
 pub mod rtc;
+pub mod speaker;
 pub mod uart;
 
 use crate::archive::Archive;
@@ -162,6 +165,10 @@ devices! {
     uart: uart::Uarts, Uart, ports [0x3F8..=0x3FF, 0x2F8..=0x2FF, 0x3E8..=0x3EF, 0x2E8..=0x2EF], timers [Uart0, Uart1, Uart2, Uart3];
     /// The 8237 pair's ports.
     dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x80..=0x8F, 0xC0..=0xDF], timers [];
+    /// Port 92.
+    port92: port92::Port92, Port92, ports [0x92..=0x92], timers [];
+    /// Sound output.
+    audio: audio::Mixer, Audio, ports [], timers [Audio];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
 }

@@ -11,7 +11,7 @@ struct Rig {
 impl Rig {
     /// Programmed as every PC's firmware and kernel do: vectors 20h and 28h, all unmasked.
     fn new() -> Self {
-        let config = Config::default();
+        let config = Config { video_memory: 1 << 20, ..Config::default() };
         let mut rig = Self { pic: Pic::new(&config), board: testing::board(&config), host: Host::null() };
         rig.pic.reset(&mut Bus { board: &mut rig.board, host: &mut rig.host });
         for (port, value) in [

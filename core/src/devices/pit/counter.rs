@@ -20,14 +20,19 @@ impl Wave {
     /// Always low.
     pub const LOW: Self = Self { origin: 0, high: 0, period: 1 };
 
-    /// For how many of the ticks from the pattern's start to `tick` the output is high (negative before).
+    /// For how many of the ticks from `from` to `to` the output is high.
     #[must_use]
-    pub fn high_until(&self, tick: i64) -> i64 {
+    pub fn high_between(&self, from: i64, to: i64) -> i64 {
+        self.high_until(to).saturating_sub(self.high_until(from)).clamp(0, to.saturating_sub(from).max(0))
+    }
+
+    fn high_until(&self, tick: i64) -> i64 {
         let elapsed = tick.saturating_sub(self.origin);
         if self.period == 0 {
             return elapsed.saturating_sub(self.high.into()).max(0);
         }
-        let (period, high) = (i64::from(self.period), i64::from(self.high));
+        let period = i64::from(self.period);
+        let high = i64::from(self.high).min(period);
         elapsed.div_euclid(period) * high + elapsed.rem_euclid(period).min(high)
     }
 }
@@ -103,10 +108,6 @@ impl Counter {
         self.origin = self.origin.clamp(-FAR, FAR);
         self.held = self.held.clamp(0, FAR);
         self.switch = self.switch.map(|at| at.clamp(-FAR, FAR));
-    }
-
-    pub(super) const fn gate(&self) -> bool {
-        self.gate
     }
 
     const fn count(&self) -> i64 {

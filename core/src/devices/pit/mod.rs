@@ -109,6 +109,9 @@ impl Pit {
         let tick = Self::tick(bus);
         let before = self.counters[n].out(tick);
         change(&mut self.counters[n]);
+        if n == 2 {
+            self.sound(tick, bus);
+        }
         if n == 0 {
             if !before && self.counters[0].out(tick) {
                 bus.board.irq.pulse(0);
@@ -117,9 +120,26 @@ impl Pit {
         }
     }
 
+    /// Tells the loudspeaker how counter 2 goes on.
+    fn sound(&mut self, tick: i64, bus: &mut Bus<'_>) {
+        let audio = &mut bus.board.audio;
+        let changed = if self.port_b & port_b::SPEAKER == 0 {
+            audio.speaker.change(tick, Wave::LOW)
+        } else {
+            let changed = audio.speaker.change(tick, self.counters[2].wave(tick));
+            match self.counters[2].switches_at() {
+                Some(at) => changed | audio.speaker.change(at, self.counters[2].clone().wave(at)),
+                None => changed,
+            }
+        };
+        if changed {
+            audio.wake(bus.board.now, &mut bus.board.timers);
+        }
+    }
+
     fn read_port_b(&mut self, bus: &Bus<'_>) -> u8 {
         let mut value = self.port_b;
-        if bus.board.now.0 / REFRESH & 1 != 0 {
+        if (bus.board.now.0 / REFRESH) & 1 != 0 {
             value |= port_b::REFRESH;
         }
         if self.counters[2].out(Self::tick(bus)) {

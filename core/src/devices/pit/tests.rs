@@ -11,7 +11,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let config = Config::default();
+        let config = Config { video_memory: 1 << 20, ..Config::default() };
         let mut rig = Self { pit: Pit::new(&config), board: testing::board(&config), host: Host::null() };
         rig.pit.reset(&mut Bus { board: &mut rig.board, host: &mut rig.host });
         rig.at(1000);

@@ -141,7 +141,7 @@ impl Rtc {
     }
 
     fn encode(&self, number: u8) -> u8 {
-        if self.ram[reg::B] & b::DM != 0 { number } else { (number / 10) << 4 | number % 10 }
+        if self.ram[reg::B] & b::DM != 0 { number } else { ((number / 10) << 4) | (number % 10) }
     }
 
     fn decode_hour(&self, byte: u8) -> u8 {
@@ -155,7 +155,7 @@ impl Rtc {
         if self.ram[reg::B] & b::HOURS_24 != 0 {
             return self.encode(hour);
         }
-        let twelve = if hour % 12 == 0 { 12 } else { hour % 12 };
+        let twelve = (hour + 11) % 12 + 1;
         self.encode(twelve) | if hour >= 12 { 0x80 } else { 0 }
     }
 

@@ -28,7 +28,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let config = Config::default();
+        let config = Config { video_memory: 1 << 20, ..Config::default() };
         let line = Line::default();
         let mut host = Host::null();
         host.serial[0] = Box::new(line.clone());
