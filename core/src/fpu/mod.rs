@@ -10,5 +10,8 @@ pub mod env;
 pub mod ops;
 pub mod soft;
 
+#[cfg(all(test, target_arch = "x86_64"))]
+mod oracle;
+
 pub use ops::{Arith, Condition, Constant, Fpu, Store};
 pub use soft::{F32, F64, F80, FloatContext, Precision, Relation, Rounding, flag};

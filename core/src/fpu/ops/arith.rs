@@ -168,6 +168,7 @@ impl Fpu {
 
     /// FPREM (`nearest` false) and FPREM1 (`nearest` true).
     pub fn fprem(&mut self, nearest: bool) {
+        self.status &= !status::C2;
         if self.is_empty(0) || self.is_empty(1) {
             if self.stack_fault(false) {
                 self.set_st(0, F80::INDEFINITE);

@@ -6,17 +6,16 @@ use crate::fpu::soft::{Class, F32, F64, F80, Format, Relation, Unpacked};
 
 impl Fpu {
     fn compare_with(&mut self, other: Option<Unpacked>, quiet: bool, pops: u8) {
-        let Some(other) = other else {
-            if self.stack_fault(false) {
-                self.set_codes(Relation::Unordered.condition_code());
-                self.pop_times(pops);
-            }
-            return;
+        let (relation, pop) = if let Some(other) = other {
+            let mut cx = self.context();
+            let relation = compare(&self.unpacked(0), &other, quiet, &mut cx);
+            (relation, self.settle(&cx))
+        } else {
+            (Relation::Unordered, self.stack_fault(false))
         };
-        let mut cx = self.context();
-        let relation = compare(&self.unpacked(0), &other, quiet, &mut cx);
-        if self.settle(&cx) {
-            self.set_codes(relation.condition_code());
+        // An unmasked exception keeps the operands on the stack but not the codes from being set.
+        self.set_codes(relation.condition_code());
+        if pop {
             self.pop_times(pops);
         }
     }
@@ -63,25 +62,22 @@ impl Fpu {
 
     /// FCOMI and FCOMIP; FUCOMI and FUCOMIP with `quiet`.
     ///
-    /// Returns what EFLAGS becomes (see [`Relation::eflags`]); `None` leaves EFLAGS alone.
-    pub fn fcomi(&mut self, i: u8, quiet: bool, pop: bool) -> Option<Relation> {
-        let relation = if let Some(other) = self.operand(i) {
+    /// Returns what EFLAGS becomes, see [`Relation::eflags`].
+    pub fn fcomi(&mut self, i: u8, quiet: bool, pop: bool) -> Relation {
+        let c1 = self.status & status::C1;
+        let (relation, pops) = if let Some(other) = self.operand(i) {
             let mut cx = self.context();
             let relation = compare(&self.unpacked(0), &other, quiet, &mut cx);
-            if !self.settle(&cx) {
-                return None;
-            }
-            relation
+            let pops = self.settle(&cx);
+            self.status |= c1;
+            (relation, pops)
         } else {
-            if !self.stack_fault(false) {
-                return None;
-            }
-            Relation::Unordered
+            (Relation::Unordered, self.stack_fault(false))
         };
-        if pop {
+        if pop && pops {
             self.pop();
         }
-        Some(relation)
+        relation
     }
 
     /// FXAM: classifies ST(0).
@@ -105,12 +101,12 @@ impl Fpu {
     /// FCMOVcc ST(0), ST(i); the CPU evaluates the condition from EFLAGS.
     pub fn fcmov(&mut self, i: u8, condition: Condition) {
         if self.is_empty(0) || self.is_empty(i) {
-            if self.stack_fault(false) && condition {
+            // Whatever the condition says.
+            if self.stack_fault(false) {
                 self.set_st(0, F80::INDEFINITE);
             }
             return;
         }
-        self.status &= !status::C1;
         if condition {
             let value = self.st(i);
             self.set_st(0, value);

@@ -34,6 +34,7 @@ impl Fpu {
 
     /// FFREE ST(i); FFREEP pops afterwards.
     pub fn ffree(&mut self, i: u8, pop: bool) {
+        self.status &= !status::C1;
         self.tags &= !(1 << self.physical(i));
         if pop {
             self.pop();

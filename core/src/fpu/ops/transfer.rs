@@ -95,8 +95,13 @@ impl Fpu {
     fn push_converted(&mut self, value: F80, cx: &FloatContext) {
         if self.push_overflows() {
             self.push(value);
-        } else if self.settle(cx) {
-            self.push_unchecked(value);
+        } else {
+            // An unmasked #D does not keep the number from being loaded.
+            let loads = cx.flags & !cx.masks & flag::INVALID == 0;
+            self.settle(cx);
+            if loads {
+                self.push_unchecked(value);
+            }
         }
     }
 
@@ -193,8 +198,12 @@ impl Fpu {
         }
         let mut cx = self.context();
         let value = convert(self.st(0), &mut cx);
-        let flags = cx.settled();
+        let mut flags = cx.settled();
         let suppressed = flags & !self.control & (flag::INVALID | flag::OVERFLOW | flag::UNDERFLOW) != 0;
+        if suppressed {
+            // Nothing is stored, so nothing was rounded.
+            flags &= !(flag::PRECISION | flag::ROUNDED_UP);
+        }
         Store { value: (!suppressed).then_some(value), effect: flags }
     }
 

@@ -146,16 +146,16 @@ fn overflow(
 ) -> Rounded {
     cx.raise(flag::OVERFLOW);
     if !cx.masked(flag::OVERFLOW) {
+        let exp = exp - target.wrap;
+        if exp > target.emax && target.wrap != 0 {
+            // Only FSCALE gets so far beyond the range.
+            cx.raise(flag::PRECISION | flag::ROUNDED_UP);
+            return Rounded::Infinite;
+        }
         if !exact {
             cx.raise(flag::PRECISION | if up { flag::ROUNDED_UP } else { 0 });
         }
-        let exp = exp - target.wrap;
-        // Only FSCALE gets so far beyond the range.
-        return if exp > target.emax {
-            Rounded::Infinite
-        } else {
-            Rounded::Finite { exp, mant: (bits >> 64) as u64 }
-        };
+        return Rounded::Finite { exp, mant: (bits >> 64) as u64 };
     }
     cx.raise(flag::PRECISION);
     let to_infinity = match cx.rounding {
@@ -180,15 +180,16 @@ fn round_tiny(raw: &Raw, target: Target, cx: &mut FloatContext) -> Rounded {
     if tiny {
         if !cx.masked(flag::UNDERFLOW) {
             cx.raise(flag::UNDERFLOW);
+            let exp = raw.exp + i32::from(carry) + target.wrap;
+            if exp < target.emin && target.wrap != 0 {
+                // Only FSCALE gets so far beyond the range.
+                cx.raise(flag::PRECISION);
+                return Rounded::Finite { exp: target.emin, mant: 0 };
+            }
             if !exact {
                 cx.raise(flag::PRECISION | if up { flag::ROUNDED_UP } else { 0 });
             }
-            let exp = raw.exp + i32::from(carry) + target.wrap;
-            return if exp < target.emin {
-                Rounded::Finite { exp: target.emin, mant: 0 }
-            } else {
-                Rounded::Finite { exp, mant: (bits >> 64) as u64 }
-            };
+            return Rounded::Finite { exp, mant: (bits >> 64) as u64 };
         }
         if cx.ftz {
             cx.raise(flag::UNDERFLOW | flag::PRECISION);
