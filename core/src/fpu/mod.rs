@@ -9,6 +9,7 @@
 pub mod env;
 pub mod ops;
 pub mod soft;
+pub mod sse;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod oracle;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "inline assembly runs the instruction under test on the real FPU")]
 
 mod random;
+mod sse;
 mod x87;
 
 /// How many times the usual number of operands to try: the environment's `ORACLE_FACTOR`, or once.
