@@ -2,7 +2,8 @@
 //!
 //! Spec: Intel SDM volume 1, 8.1.10 and 10.5; volume 2, FXSAVE.
 //!
-//! Not emulated: nothing known.
+//! Not emulated: AMD's FXSAVE writes the instruction and operand pointers only while an exception is pending;
+//! ours always does, like Intel's.
 
 use super::ops::{Fpu, status};
 use super::soft::{Class, F80, flag};
@@ -82,13 +83,14 @@ impl Fpu {
         let mut bytes = [0; 28];
         for (n, word) in words.into_iter().enumerate() {
             if layout.wide {
-                // Only the wide protected layout puts something (the opcode) into a word's upper half.
-                let word = match n {
-                    0..=2 | 6 if layout.protected => word | 0xFFFF_0000,
-                    0..=2 => word | 0xFFFF_0000,
-                    3 | 5 if !layout.protected => word | 0xFFFF_0000,
-                    _ => word,
+                // Upper halves without a meaning read as ones.
+                let reserved = match n {
+                    0..=2 => true,
+                    3 | 5 => !layout.protected,
+                    6 => layout.protected,
+                    _ => false,
                 };
+                let word = if reserved { word | 0xFFFF_0000 } else { word };
                 bytes[4 * n..4 * n + 4].copy_from_slice(&word.to_le_bytes());
             } else {
                 bytes[2 * n..2 * n + 2].copy_from_slice(&(word as u16).to_le_bytes());
@@ -123,9 +125,7 @@ impl Fpu {
         if layout.protected {
             self.fip = words[3];
             self.fcs = words[4] as u16;
-            if layout.wide {
-                self.fop = (words[4] >> 16) as u16 & 0x7FF;
-            }
+            self.fop = (words[4] >> 16) as u16 & 0x7FF;
             self.fdp = words[5];
             self.fds = words[6] as u16;
         } else {

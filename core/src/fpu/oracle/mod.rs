@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "inline assembly runs the instruction under test on the real FPU")]
 
+mod env;
 mod random;
 mod sse;
 mod x87;
