@@ -3,6 +3,7 @@
 use super::random::Random;
 use crate::fpu::Fpu;
 use crate::fpu::env::Layout;
+use core::ops::Range;
 
 const WIDE: Layout = Layout { wide: true, protected: true };
 const NARROW: Layout = Layout { wide: false, protected: true };
@@ -62,11 +63,17 @@ fn emulate(layout: Layout, from: &Image, save: bool) -> [u8; 108] {
     image
 }
 
-/// A host that switches tasks with a 64-bit XSAVE between our instructions loses both selectors: so do we then.
-fn forget_selectors(emulated: &mut [u8], native: &[u8], at: [usize; 2]) {
-    if at.iter().all(|&at| native[at..at + 2] == [0, 0]) {
-        for at in at {
-            emulated[at..at + 2].fill(0);
+/// A host that switches tasks between our instructions loses selectors (a 64-bit XSAVE has no room for them)
+/// and, when it is AMD's, all pointers: so do we then.
+fn forget(emulated: &mut [u8], native: &[u8], selectors: [usize; 2], pointers: [Range<usize>; 2]) {
+    for field in selectors.into_iter().map(|at| at..at + 2) {
+        if selectors.iter().all(|&at| native[at..at + 2] == [0, 0]) {
+            emulated[field].fill(0);
+        }
+    }
+    if pointers.iter().all(|field| native[field.clone()].iter().all(|&byte| byte == 0)) {
+        for field in pointers {
+            emulated[field].fill(0);
         }
     }
 }
@@ -81,14 +88,14 @@ fn fsave_images_equal_the_hosts() {
         let mut to = Image([0; 512]);
         wide(&mut from, &mut to);
         let mut image = emulate(WIDE, &from, true);
-        forget_selectors(&mut image, &to.0, [16, 24]);
+        forget(&mut image, &to.0, [16, 24], [12..20, 20..26]);
         assert_eq!(image[..], to.0[..108], "32-bit");
 
         let mut from = random_image(&mut r, 14, 10);
         let mut to = Image([0; 512]);
         narrow(&mut from, &mut to);
         let mut image = emulate(NARROW, &from, true);
-        forget_selectors(&mut image, &to.0, [8, 12]);
+        forget(&mut image, &to.0, [8, 12], [6..10, 10..14]);
         assert_eq!(image[..94], to.0[..94], "16-bit");
     }
 }
@@ -103,14 +110,14 @@ fn fstenv_images_equal_the_hosts_and_mask_everything() {
         let mut to = Image([0; 512]);
         wide(&mut from, &mut to);
         let mut image = emulate(WIDE, &from, false);
-        forget_selectors(&mut image, &to.0, [16, 24]);
+        forget(&mut image, &to.0, [16, 24], [12..20, 20..26]);
         assert_eq!(image[..32], to.0[..32], "32-bit");
 
         let mut from = random_image(&mut r, 14, 10);
         let mut to = Image([0; 512]);
         narrow(&mut from, &mut to);
         let mut image = emulate(NARROW, &from, false);
-        forget_selectors(&mut image, &to.0, [8, 12]);
+        forget(&mut image, &to.0, [8, 12], [6..10, 10..14]);
         assert_eq!(image[..14], to.0[..14], "16-bit");
     }
 }
@@ -132,7 +139,7 @@ fn fxsave_images_equal_the_hosts() {
         assert_eq!(image[..6], to.0[..6]);
         assert_eq!(image[32..160], to.0[32..160]);
         if fpu.pending() {
-            forget_selectors(&mut image, &to.0, [12, 20]);
+            forget(&mut image, &to.0, [12, 20], [6..14, 16..22]);
             // AMD writes the pointers only now.
             assert_eq!(image[6..24], to.0[6..24]);
         }
