@@ -291,6 +291,9 @@ impl Board {
             self.timers.set(*timer, at.unwrap_or(Instant::FAR));
         }
         a.field(&mut self.pci);
+        if a.is_loading() {
+            self.pci_reload();
+        }
         a.field(&mut self.dma);
         a.field(&mut self.audio);
         self.memory.set_a20(self.a20_switches != 0);

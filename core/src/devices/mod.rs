@@ -3,6 +3,7 @@
 //! A device calls the board and the host, never another device. Adding one is a file and a line in the
 //! `devices!` list below.
 
+pub mod acpi;
 pub mod audio;
 pub mod debug;
 pub mod dma;
