@@ -153,6 +153,8 @@ devices! {
     dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x81..=0x83, 0x87..=0x87, 0x89..=0x8B, 0x8F..=0x8F, 0xC0..=0xDF], timers [];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
+    /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
+    acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
 }
 
 /// Reads through byte accesses: for chips with registers of 8 bits.
