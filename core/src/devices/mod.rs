@@ -5,6 +5,7 @@
 
 pub mod acpi;
 pub mod audio;
+pub mod apic;
 pub mod debug;
 pub mod dma;
 pub mod pci;
@@ -172,6 +173,10 @@ devices! {
     audio: audio::Mixer, Audio, ports [], timers [Audio];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
+    /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
+    acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
+    /// Local APIC and IOAPIC.
+    apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
 }
 
 /// Reads through byte accesses: for chips with registers of 8 bits.
