@@ -16,6 +16,7 @@ pub mod ps2;
 pub mod rtc;
 pub mod speaker;
 pub mod uart;
+pub mod vga;
 
 use crate::archive::Archive;
 use crate::board::{Board, Width};
@@ -177,6 +178,8 @@ devices! {
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// Display adapter.
+    vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }
 
 /// Reads through byte accesses: for chips with registers of 8 bits.
