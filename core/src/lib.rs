@@ -4,8 +4,13 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[macro_use]
+pub mod archive;
+pub mod board;
+pub mod config;
 pub mod devices;
 pub mod fpu;
 pub mod host;
+pub mod memory;
 pub mod net;
 pub mod time;

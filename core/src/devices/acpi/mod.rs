@@ -1,0 +1,2 @@
+//! PIIX4 power management.
+pub mod function;
