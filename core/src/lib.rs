@@ -14,6 +14,7 @@ mod exec;
 pub mod fpu;
 pub mod host;
 pub mod isa;
+pub mod machine;
 pub mod memory;
 pub mod net;
 pub mod time;
