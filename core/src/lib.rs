@@ -9,6 +9,7 @@ pub mod archive;
 pub mod board;
 pub mod config;
 pub mod devices;
+pub mod firmware;
 pub mod fpu;
 pub mod host;
 pub mod memory;
