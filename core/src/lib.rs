@@ -11,6 +11,7 @@ pub mod config;
 pub mod cpu;
 pub mod devices;
 mod exec;
+pub mod firmware;
 pub mod fpu;
 pub mod host;
 pub mod isa;
