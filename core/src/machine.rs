@@ -81,7 +81,9 @@ impl Time {
     /// Instructions that fit before `until`.
     fn instructions(&self, now: Instant, until: Instant) -> u64 {
         let ps = match self.mode {
-            ClockMode::Host => return (until.since(now).min(SLICE) * 1000 / self.estimate).clamp(64, 1 << 20),
+            ClockMode::Host => {
+                return (until.since(now).min(SLICE) * 1000 / self.estimate).clamp(64, 1 << 20);
+            }
             ClockMode::Virtual { picoseconds } => u64::from(picoseconds.max(1)),
         };
         (until.since(now).min(SECOND) * 1000).div_ceil(ps).max(1)
@@ -156,7 +158,7 @@ impl Machine {
     pub fn reset(&mut self, host: &mut Host) {
         self.board.request = None;
         self.devices.reset(&mut Bus { board: &mut self.board, host });
-        crate::firmware::install(&self.config, &mut self.board);
+        crate::firmware::place(&self.config, &mut self.board.memory);
         self.cpu.reset();
         self.cache.clear(&mut self.board.memory);
         self.board.timers.set(Timer::Service, self.board.now);
@@ -334,14 +336,6 @@ impl Machine {
     /// bytes, frames.
     pub fn service(&mut self, host: &mut Host) {
         let mut bus = Bus { board: &mut self.board, host };
-        while self.devices.ps2.room() {
-            let Some(input) = bus.host.input.next() else { break };
-            if input == InputEvent::Power {
-                self.devices.acpi.power_button(bus.board);
-            } else {
-                self.devices.ps2.input(input, &mut bus);
-            }
-        }
         self.devices.uart.poll(&mut bus);
     }
 

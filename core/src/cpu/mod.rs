@@ -6,6 +6,7 @@ pub mod cpuid;
 pub mod debug;
 pub mod fault;
 pub mod flags;
+pub mod flat;
 pub mod interrupt;
 pub mod msr;
 pub mod paging;

@@ -4,8 +4,8 @@
 //! `devices!` list below.
 
 pub mod acpi;
-pub mod audio;
 pub mod apic;
+pub mod audio;
 pub mod debug;
 pub mod dma;
 pub mod pci;
