@@ -7,4 +7,6 @@
 pub mod bench;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod oracle;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod generate;
 pub mod sst286;

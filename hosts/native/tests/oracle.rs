@@ -101,6 +101,8 @@ fn faults_tell_number_error_code_and_address() {
     assert_eq!(out.eip, CODE_BASE + 1);
     let out = stop(&[0xCE], |case| case.eflags |= OF); // into
     assert!(matches!(out.stop, Stop::Fault { vector: 4, .. }), "{:?}", out.stop);
+    let out = stop(&[0xCD, 4], |_| ()); // int 4
+    assert!(matches!(out.stop, Stop::Fault { vector: 4, .. }), "{:?}", out.stop);
     let out = stop(&[0x90], |case| case.eflags |= 0x100); // TF
     assert!(matches!(out.stop, Stop::Fault { vector: 1, .. }), "{:?}", out.stop);
     assert_eq!(out.eip, CODE_BASE + 1);

@@ -37,6 +37,8 @@ pub const CODE_MAX: usize = CODE_SIZE - 16;
 const HLT: u8 = 0xF4;
 const INT3: u8 = 0xCC;
 const INTO: u8 = 0xCE;
+/// INT 4.
+const OVERFLOW: [u8; 2] = [0xCD, 4];
 
 /// Linux system call numbers of i386.
 mod syscall {
@@ -286,8 +288,8 @@ impl Oracle {
             SYSCALL_STOP => Stop::Syscall,
             signal::VTALRM => Stop::Endless,
             signal::SEGV => match self.at_halt(&regs, case) {
-                // INTO traps behind itself: only the kernel's frame tells it from HLT.
-                Some(INTO) => match self.fault(signal::SEGV)? {
+                // INTO and INT 4 trap behind themselves: only the kernel's frame tells them from HLT.
+                Some([_, INTO] | OVERFLOW) => match self.fault(signal::SEGV)? {
                     Stop::Fault { vector: 13, .. } => Stop::Halt,
                     other => other,
                 },
@@ -306,8 +308,8 @@ impl Oracle {
         })
     }
 
-    /// The byte before the HLT where EIP points; `None` when it points to something else.
-    fn at_halt(&self, regs: &UserRegs32, case: &Case<'_>) -> Option<u8> {
+    /// The two bytes before the HLT where EIP points; `None` when it points to something else.
+    fn at_halt(&self, regs: &UserRegs32, case: &Case<'_>) -> Option<[u8; 2]> {
         let descriptors = [case.segments.cs, Segment::Flat, Segment::Code16, Segment::Code32];
         let base = descriptors
             .iter()
@@ -316,7 +318,8 @@ impl Oracle {
             .map(|d| d.base)?;
         let offset = base.wrapping_add(regs.eip).wrapping_sub(CODE_BASE) as usize;
         let page = &self.shared.bytes()[..CODE_SIZE];
-        (page.get(offset) == Some(&HLT)).then(|| if offset == 0 { HLT } else { page[offset - 1] })
+        let before = |n: usize| offset.checked_sub(n).map_or(HLT, |place| page[place]);
+        (page.get(offset) == Some(&HLT)).then(|| [before(2), before(1)])
     }
 
     /// Delivers the signal, so that the kernel tells exception number, error code and CR2 in its frame.
