@@ -1,1 +1,3 @@
-//! nomad86-host
+//! What a machine needs of an operating system.
+
+pub mod net;
