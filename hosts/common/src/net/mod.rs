@@ -12,9 +12,12 @@
 
 pub mod bell;
 pub mod hub;
-//pub mod pcap;
+pub mod nat;
+pub mod pcap;
 pub mod queue;
-//pub mod spec;
+pub mod relay;
+pub mod shape;
+pub mod spec;
 pub mod switch;
 
 /// The shortest frame: destination, source and type.
