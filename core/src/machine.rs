@@ -336,6 +336,14 @@ impl Machine {
     /// bytes, frames.
     pub fn service(&mut self, host: &mut Host) {
         let mut bus = Bus { board: &mut self.board, host };
+        while self.devices.ps2.room() {
+            let Some(input) = bus.host.input.next() else { break };
+            if input == InputEvent::Power {
+                self.devices.acpi.power_button(bus.board);
+            } else {
+                self.devices.ps2.input(input, &mut bus);
+            }
+        }
         self.devices.uart.poll(&mut bus);
     }
 
