@@ -161,7 +161,7 @@ impl Subject {
         }
         let base = s.cs.descriptor(true).map_or(0, |d| d.base);
         cpu.eip = CODE_BASE.wrapping_add(case.offset as u32).wrapping_sub(base);
-        cpu.set_flags(case.eflags & 0x25_0DD5 | 0x202);
+        cpu.set_flags(case.eflags & 0x25_4DD5 | 0x202);
         if let Some(fx) = case.fx {
             cpu.fpu.fxrstor(fx);
             cpu.mxcsr = u32::from_le_bytes([fx[24], fx[25], fx[26], fx[27]]);

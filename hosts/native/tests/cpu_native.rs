@@ -57,7 +57,7 @@ fn one(row: &Row, generated: &Generated, oracle: &mut Oracle, subject: &mut Subj
         code: &generated.code,
         offset: generated.offset,
         gpr: generated.gpr,
-        eflags: generated.eflags,
+        eflags: generated.eflags | u32::from(oracle.id()) << 21,
         segments: generated.segments,
         fx: generated.fx.as_deref(),
     };

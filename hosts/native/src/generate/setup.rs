@@ -197,6 +197,13 @@ impl Builder<'_> {
     /// Value of an immediate operand.
     pub(super) fn immediate(&mut self, operand: Operand, size: usize) -> u64 {
         match (self.row.mnemonic, operand) {
+            (_, Operand::Jb) => loop {
+                // Not back into the instruction itself: a random loop would not end.
+                let distance = self.rng.integer(8);
+                if distance < 0xF0 {
+                    break distance;
+                }
+            },
             (_, Operand::Jz) if self.rng.percent(95) => {
                 // Relative to the end of the instruction, which is near enough to its start.
                 let place = self.rng.below(CODE_MAX as u32 - 64);
