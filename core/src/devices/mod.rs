@@ -4,6 +4,7 @@
 //! `devices!` list below.
 
 pub mod acpi;
+pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
@@ -15,6 +16,7 @@ pub mod ps2;
 pub mod rtc;
 pub mod speaker;
 pub mod uart;
+pub mod vga;
 
 use crate::archive::Archive;
 use crate::board::{Board, Width};
@@ -172,6 +174,14 @@ devices! {
     audio: audio::Mixer, Audio, ports [], timers [Audio];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
+    /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
+    acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
+    /// Local APIC and IOAPIC.
+    apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// Keyboard controller, keyboard and mouse.
+    ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
+    /// Display adapter.
+    vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }
 
 /// Reads through byte accesses: for chips with registers of 8 bits.

@@ -10,6 +10,7 @@ pub mod env;
 pub mod ops;
 pub mod soft;
 pub mod sse;
+pub mod transcendental;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod oracle;

@@ -124,7 +124,7 @@ impl Fpu {
 
     /// The number of the physical register behind ST(i).
     #[inline]
-    pub(super) const fn physical(&self, i: u8) -> usize {
+    pub(in crate::fpu) const fn physical(&self, i: u8) -> usize {
         (self.top.wrapping_add(i) & 7) as usize
     }
 
@@ -151,12 +151,12 @@ impl Fpu {
     }
 
     #[inline]
-    pub(super) fn unpacked(&self, i: u8) -> Unpacked {
+    pub(in crate::fpu) fn unpacked(&self, i: u8) -> Unpacked {
         self.st(i).unpack()
     }
 
     #[inline]
-    pub(super) const fn context(&self) -> FloatContext {
+    pub(in crate::fpu) const fn context(&self) -> FloatContext {
         FloatContext::from_control_word(self.control)
     }
 
@@ -169,14 +169,14 @@ impl Fpu {
 
     /// Moves TOP down and fills the new ST(0); no checks.
     #[inline]
-    pub(super) fn push_unchecked(&mut self, value: F80) {
+    pub(in crate::fpu) fn push_unchecked(&mut self, value: F80) {
         self.top = self.top.wrapping_sub(1) & 7;
         self.set_st(0, value);
     }
 
     /// Whether a push would overflow the stack.
     #[inline]
-    pub(super) fn push_overflows(&self) -> bool {
+    pub(in crate::fpu) fn push_overflows(&self) -> bool {
         !self.is_empty(7)
     }
 
@@ -184,7 +184,7 @@ impl Fpu {
     ///
     /// Returns whether the operation takes place: not after an unmasked #I, #D or #Z.
     #[inline]
-    pub(super) fn settle(&mut self, cx: &FloatContext) -> bool {
+    pub(in crate::fpu) fn settle(&mut self, cx: &FloatContext) -> bool {
         self.status &= !status::C1;
         if cx.flags == 0 {
             return true;
@@ -204,7 +204,7 @@ impl Fpu {
 
     /// A stack fault; returns whether it is masked, so that the instruction goes on with the indefinite NaN.
     #[cold]
-    pub(super) fn stack_fault(&mut self, overflow: bool) -> bool {
+    pub(in crate::fpu) fn stack_fault(&mut self, overflow: bool) -> bool {
         self.status = self.status & !status::C1 | status::STACK_FAULT | flag::INVALID;
         if overflow {
             self.status |= status::C1;
@@ -217,14 +217,14 @@ impl Fpu {
     }
 
     /// Recomputes ES and B after the control word or the flags were loaded.
-    pub(super) fn update_summary(&mut self) {
+    pub(in crate::fpu) fn update_summary(&mut self) {
         self.status &= !(status::ERROR | status::BUSY);
         if self.status & !self.control & flag::ALL != 0 {
             self.status |= status::ERROR | status::BUSY;
         }
     }
 
-    pub(super) fn set_codes(&mut self, codes: u16) {
+    pub(in crate::fpu) fn set_codes(&mut self, codes: u16) {
         self.status = self.status & !status::CODES | codes;
     }
 }

@@ -5,6 +5,7 @@
 mod env;
 mod random;
 mod sse;
+mod transcendental;
 mod x87;
 
 /// How many times the usual number of operands to try: the environment's `ORACLE_FACTOR`, or once.

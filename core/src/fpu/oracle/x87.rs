@@ -6,10 +6,10 @@ use crate::fpu::ops::status;
 use crate::fpu::{Arith, Constant, F80, Fpu, Store};
 use std::string::String;
 
-const LAYOUT: Layout = Layout { wide: true, protected: true };
+pub(super) const LAYOUT: Layout = Layout { wide: true, protected: true };
 
 /// FRSTOR, one instruction (memory operand at RDX), FNSAVE; returns RFLAGS.
-type Native = fn(&mut [u8; 108], &mut [u8; 16]) -> u32;
+pub(super) type Native = fn(&mut [u8; 108], &mut [u8; 16]) -> u32;
 /// The same in software; returns the flags that FCOMI and its kin set.
 type Emulated = fn(&mut Fpu, &mut [u8; 16]) -> Option<u32>;
 
@@ -44,13 +44,15 @@ macro_rules! native {
 
 /// What lies at RDX.
 #[derive(Clone, Copy, PartialEq)]
-enum Memory {
+pub(super) enum Memory {
     Bits,
     F32,
     F64,
     F80,
     Decimal,
 }
+
+pub(super) use native;
 
 struct Case {
     name: &'static str,
@@ -151,7 +153,7 @@ fn check(cases: &[Case], rounds: u32, seed: u64) {
     assert!(report.is_empty(), "\n{report}");
 }
 
-fn show(fpu: &Fpu, memory: &[u8; 16]) -> String {
+pub(super) fn show(fpu: &Fpu, memory: &[u8; 16]) -> String {
     let mut text =
         std::format!("cw {:04x} sw {:04x} top {} tags {:02x}", fpu.control, fpu.status, fpu.top, fpu.tags);
     for i in [0, 1, 2, 7] {
@@ -167,7 +169,7 @@ fn show(fpu: &Fpu, memory: &[u8; 16]) -> String {
 }
 
 /// A random state without pending exceptions, and a memory operand.
-fn state(r: &mut Random, kind: Memory) -> (Fpu, [u8; 16]) {
+pub(super) fn state(r: &mut Random, kind: Memory) -> (Fpu, [u8; 16]) {
     let mut fpu = Fpu::new();
     let masks = if r.below(3) == 0 { r.next() as u16 & 0x3F } else { 0x3F };
     fpu.control = 0x40 | masks | (r.below(4) as u16) << 10 | r.pick(&[0x300, 0x300, 0x200, 0x100, 0]);

@@ -13,6 +13,7 @@ pub mod compare;
 pub mod convert;
 pub mod formats;
 pub mod round;
+pub mod wide;
 
 pub use compare::Relation;
 pub use formats::{F32, F64, F80, Format};
