@@ -6,6 +6,7 @@
 pub mod acpi;
 pub mod debug;
 pub mod dma;
+pub mod ide;
 pub mod pci;
 pub mod ps2;
 
@@ -151,6 +152,8 @@ devices! {
     debug: debug::Debug, Debug, ports [], timers [];
     /// The 8237 pair's ports.
     dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x81..=0x83, 0x87..=0x87, 0x89..=0x8B, 0x8F..=0x8F, 0xC0..=0xDF], timers [];
+    /// PIIX IDE.
+    ide: ide::Ide, Ide, ports [0x1F0..=0x1F7, 0x3F6..=0x3F6, 0x170..=0x177, 0x376..=0x376], timers [Ide0, Ide1];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
 }
