@@ -8,6 +8,7 @@ pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod ide;
 pub mod pci;
 pub mod pic;
 pub mod pit;
@@ -172,6 +173,8 @@ devices! {
     port92: port92::Port92, Port92, ports [0x92..=0x92], timers [];
     /// Sound output.
     audio: audio::Mixer, Audio, ports [], timers [Audio];
+    /// PIIX IDE.
+    ide: ide::Ide, Ide, ports [0x1F0..=0x1F7, 0x3F6..=0x3F6, 0x170..=0x177, 0x376..=0x376], timers [Ide0, Ide1];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
     /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
