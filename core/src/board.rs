@@ -2,6 +2,7 @@
 //! configuration space, DMA channels and the latches that reset or end the machine.
 
 use crate::devices::DeviceId;
+use crate::devices::audio::Audio;
 use crate::devices::dma::DmaChannels;
 use crate::devices::pci::PciBus;
 use crate::memory::{Memory, PhysAddr};
@@ -224,6 +225,8 @@ pub struct Board {
     pub pci: PciBus,
     /// DMA channels.
     pub dma: DmaChannels,
+    /// Sources of sound.
+    pub audio: Audio,
     /// What a device asked the machine to do.
     pub request: Option<Request>,
     a20_switches: u8,
@@ -243,6 +246,7 @@ impl Board {
             mmio: MmioMap::new(),
             pci: PciBus::new(),
             dma: DmaChannels::new(),
+            audio: Audio::new(),
             request: None,
             a20_switches: 0,
         }
@@ -291,6 +295,7 @@ impl Board {
             self.pci_reload();
         }
         a.field(&mut self.dma);
+        a.field(&mut self.audio);
         self.memory.set_a20(self.a20_switches != 0);
     }
 }

@@ -4,10 +4,18 @@
 //! `devices!` list below.
 
 pub mod acpi;
+pub mod apic;
+pub mod audio;
 pub mod debug;
 pub mod dma;
 pub mod pci;
+pub mod pic;
+pub mod pit;
+pub mod port92;
 pub mod ps2;
+pub mod rtc;
+pub mod speaker;
+pub mod uart;
 pub mod vga;
 
 use crate::archive::Archive;
@@ -150,12 +158,28 @@ macro_rules! devices {
 devices! {
     /// isa-debug-exit, debug console and POST port.
     debug: debug::Debug, Debug, ports [], timers [];
+    /// The 8259A pair.
+    pic: pic::Pic, Pic, ports [0x20..=0x21, 0xA0..=0xA1, 0x4D0..=0x4D1], timers [];
+    /// The 8254 and port 61.
+    pit: pit::Pit, Pit, ports [0x40..=0x43, 0x61..=0x61], timers [Pit];
+    /// The MC146818 and its CMOS RAM.
+    rtc: rtc::Rtc, Rtc, ports [0x70..=0x71], timers [RtcPeriodic, RtcUpdate];
+    /// Four 16550A.
+    uart: uart::Uarts, Uart, ports [0x3F8..=0x3FF, 0x2F8..=0x2FF, 0x3E8..=0x3EF, 0x2E8..=0x2EF], timers [Uart0, Uart1, Uart2, Uart3];
     /// The 8237 pair's ports.
-    dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x81..=0x83, 0x87..=0x87, 0x89..=0x8B, 0x8F..=0x8F, 0xC0..=0xDF], timers [];
+    dma: dma::Dma, Dma, ports [0x00..=0x0F, 0x80..=0x8F, 0xC0..=0xDF], timers [];
+    /// Port 92.
+    port92: port92::Port92, Port92, ports [0x92..=0x92], timers [];
+    /// Sound output.
+    audio: audio::Mixer, Audio, ports [], timers [Audio];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
     /// Keyboard controller, keyboard and mouse.
     ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
+    /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
+    acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
+    /// Local APIC and IOAPIC.
+    apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }

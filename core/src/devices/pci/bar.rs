@@ -92,8 +92,12 @@ impl Function {
         let at = value & !(size - 1) & !15;
         let last = at.checked_add(size - 1)?;
         let on = command & reg::COMMAND_MEMORY != 0;
-        // A BAR of all ones is being sized: answering there would cover the firmware.
-        (on && last != u32::MAX && u64::from(at) >= ram.max(0x10_0000)).then_some(at)
+        // What the host bridge does not pass on to the bus: RAM, the APICs, the firmware (a BAR that is
+        // being sized lies there).
+        let kept = [(0xFEC0_0000, 0xFECF_FFFF), (0xFEE0_0000, 0xFEEF_FFFF), (0xFFFC_0000, u32::MAX)];
+        let free = u64::from(at) >= ram.max(0x10_0000)
+            && !kept.iter().any(|&(first, end)| at <= end && first <= last);
+        (on && free).then_some(at)
     }
 
     /// Size and answerer of a memory BAR or the ROM.

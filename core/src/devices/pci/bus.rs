@@ -206,6 +206,8 @@ pub struct PciBus {
     pub(super) functions: Vec<Function>,
     /// By device and function number: index into `functions` plus one.
     index: Box<[u8; 256]>,
+    /// Ports that the power-management function has claimed.
+    pub(in crate::devices) pm_ports: piix4::PmPorts,
 }
 
 impl Default for PciBus {
@@ -218,7 +220,11 @@ impl PciBus {
     /// An empty bus.
     #[must_use]
     pub fn new() -> Self {
-        Self { functions: Vec::with_capacity(16), index: Box::new([0; 256]) }
+        Self {
+            functions: Vec::with_capacity(16),
+            index: Box::new([0; 256]),
+            pm_ports: piix4::PmPorts::default(),
+        }
     }
 
     pub(super) fn find(&self, slot: Slot) -> Option<usize> {
@@ -363,6 +369,9 @@ impl Board {
         self.pci_unmap_all(at);
         self.pci.functions.remove(at);
         self.pci.reindex();
+        if slot == Slot::PM {
+            piix4::settle(self);
+        }
         self.pci_route();
     }
 
