@@ -8,6 +8,7 @@ pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod fw_cfg;
 pub mod pci;
 pub mod pic;
 pub mod pit;
@@ -176,6 +177,8 @@ devices! {
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
     /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
+    /// Firmware configuration interface.
+    fw_cfg: fw_cfg::FwCfg, FwCfg, ports [], timers [];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
     /// Keyboard controller, keyboard and mouse.

@@ -268,8 +268,8 @@ impl Ps2 {
             // Test inputs: clock lines of both devices, low while they are switched off.
             0xE0 => {
                 let off = self.control();
-                let lines = u8::from(off & control::KEYBOARD_OFF == 0)
-                    | u8::from(off & control::MOUSE_OFF == 0) << 1;
+                let lines =
+                    u8::from(off & control::KEYBOARD_OFF == 0) | u8::from(off & control::MOUSE_OFF == 0) << 1;
                 self.answer(lines);
             }
             // Bits that are 0 are pulsed low: bit 0 is the CPU's reset.
