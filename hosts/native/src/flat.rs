@@ -6,7 +6,7 @@ use nomad86::memory::{GuestMemory, Memory, PhysAddr};
 
 /// RAM from address 0 on and nothing else: ports and what is not RAM read as all ones.
 pub struct Flat {
-    memory: Memory,
+    pub(crate) memory: Memory,
 }
 
 impl Flat {
@@ -30,9 +30,6 @@ impl Io for Flat {
     fn memory(&mut self) -> &mut Memory {
         &mut self.memory
     }
-    fn memory_ref(&self) -> &Memory {
-        &self.memory
-    }
     fn mmio_read(&mut self, _at: PhysAddr, width: Width, _count: u64) -> u32 {
         width.ones()
     }
@@ -51,7 +48,8 @@ impl Io for Flat {
     fn random(&mut self) -> u64 {
         4
     }
-    fn attention(&self) -> bool {
-        false
+    fn events(&self) -> u32 {
+        u32::from(self.memory.code_written()) * nomad86::cpu::event::CODE
+            | u32::from(self.memory.map_changed()) * nomad86::cpu::event::MAP
     }
 }

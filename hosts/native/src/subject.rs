@@ -97,7 +97,7 @@ impl Subject {
     /// The data area.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        &self.flat.memory_ref().backing()[DATA_BASE as usize..DATA_BASE as usize + DATA_SIZE]
+        &self.flat.memory.backing()[DATA_BASE as usize..DATA_BASE as usize + DATA_SIZE]
     }
 
     /// The data area, to prepare it for the next case.
@@ -195,7 +195,7 @@ impl Subject {
         let vector = cpu.eip.wrapping_sub(KERNEL + HANDLERS + 1) as u8;
         let word = |n: u32| {
             let at = (cpu.regs[4].wrapping_sub(KERNEL) + 4 * n) as usize;
-            let bytes = self.flat.memory_ref().backing().get(at..at + 4);
+            let bytes = self.flat.memory.backing().get(at..at + 4);
             bytes.and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
         };
         let has_code = WITH_CODE.checked_shr(u32::from(vector)).unwrap_or(0) & 1;
@@ -222,7 +222,7 @@ impl Subject {
         let Some(base) = base else { return false };
         let offset = base.wrapping_add(eip).wrapping_sub(CODE_BASE) as usize;
         let code = CODE_BASE as usize;
-        offset < CODE_SIZE && self.flat.memory_ref().backing()[code + offset] == HLT
+        offset < CODE_SIZE && self.flat.memory.backing()[code + offset] == HLT
     }
 
     fn put(&mut self, at: u32, value: u64) {

@@ -3,7 +3,6 @@
 use super::codes::{Codes, codes, set_3_type, translate};
 use super::keys::Key;
 use super::queue::Queue;
-use crate::archive_fields;
 
 /// Replies.
 const ACK: u8 = 0xFA;

@@ -2,7 +2,6 @@
 //! then one with five buttons when the driver knocks with the agreed sample rates.
 
 use super::queue::Queue;
-use crate::archive_fields;
 use crate::time::{Instant, SECOND};
 
 const ACK: u8 = 0xFA;
