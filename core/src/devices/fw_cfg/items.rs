@@ -86,7 +86,8 @@ impl Items {
         files.add("etc/system-states", [128, 0, 0, 1, 2, 128]);
         files.add("etc/boot-fail-wait", 5000_u32.to_le_bytes());
         let mut roms = Vec::new();
-        if !config.vga_bios.is_empty() {
+        // A ROM for PCI is found through the display adapter's expansion ROM; it must not run twice.
+        if !config.vga_bios.is_empty() && !is_pci_rom(&config.vga_bios) {
             files.add("vgaroms/vgabios.bin", config.vga_bios.clone());
         }
         if let Some(offer) = boot::offer(config) {
@@ -129,6 +130,15 @@ impl Items {
             Err(_) => &[],
         }
     }
+}
+
+/// Whether an option ROM says that it is for a PCI device.
+fn is_pci_rom(rom: &[u8]) -> bool {
+    let at = match rom.get(0x18..0x1A) {
+        Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
+        _ => return false,
+    };
+    rom.get(at..at + 4) == Some(b"PCIR")
 }
 
 /// The option ROM that starts a kernel.

@@ -118,6 +118,14 @@ fn the_directory_names_what_seabios_reads() {
 }
 
 #[test]
+fn a_video_rom_for_pci_is_left_to_the_expansion_rom() {
+    let mut config = config();
+    config.vga_bios[0x18..0x1A].copy_from_slice(&[0x40, 0]);
+    config.vga_bios[0x40..0x44].copy_from_slice(b"PCIR");
+    assert_eq!(Pc::new(&config).file("vgaroms/vgabios.bin"), None);
+}
+
+#[test]
 fn the_boot_order_lists_drives_by_their_place() {
     let mut config = config();
     config.ide = [IdeSlot::Disk, IdeSlot::Empty, IdeSlot::Cdrom, IdeSlot::Disk];
