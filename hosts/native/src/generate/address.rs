@@ -106,7 +106,11 @@ impl Builder<'_> {
     /// Chooses an addressing form and settles its registers.
     pub(super) fn encode_memory(&mut self) {
         let aim = self.aim(self.memory_size());
-        if self.addr16 { self.encode16(aim) } else { self.encode32(aim) }
+        if self.addr16 {
+            self.encode16(aim)
+        } else {
+            self.encode32(aim)
+        }
         self.fill_operand();
     }
 

@@ -5,12 +5,11 @@
 
 mod address;
 mod setup;
-pub mod values;
 
 use crate::oracle::{Segment, Segments};
+use crate::random::{FxKind, Lanes, Rng};
 use nomad86::isa::row::Prefix;
 use nomad86::isa::{Operand, Row};
-use values::{FxKind, Lanes, Rng};
 
 /// A case that owns its parts.
 #[derive(Clone, Debug)]
@@ -165,10 +164,14 @@ impl<'b> Builder<'b> {
         if touches_fx(self.row) {
             let kind = FxKind {
                 lanes: self.lanes,
-                mmx: self.row.operands.iter().any(|o| matches!(o, Operand::Pq | Operand::Qq | Operand::Qd | Operand::Nq)),
+                mmx: self
+                    .row
+                    .operands
+                    .iter()
+                    .any(|o| matches!(o, Operand::Pq | Operand::Qq | Operand::Qd | Operand::Nq)),
                 unmasked: true,
             };
-            self.case.fx = Some(Box::new(values::fx_image(self.rng, kind)));
+            self.case.fx = Some(Box::new(crate::random::fx_image(self.rng, kind)));
         }
         self.case
     }
@@ -288,7 +291,10 @@ pub fn touches_fx(row: &Row) -> bool {
     use Operand::*;
     matches!(row.opcode, 0xD8..=0xDF | 0x9B | 0x0F77 | 0x0FAE)
         || row.operands.iter().any(|o| {
-            matches!(o, Pq | Qq | Qd | Nq | Vx | Wx | Wq | Wd | Ww | Ux | Xmm0 | St0 | Sti | Mfx | Menv | Msave)
+            matches!(
+                o,
+                Pq | Qq | Qd | Nq | Vx | Wx | Wq | Wd | Ww | Ux | Xmm0 | St0 | Sti | Mfx | Menv | Msave
+            )
         })
 }
 
@@ -305,7 +311,8 @@ fn segments(rng: &mut Rng, code32: bool) -> Segments {
     };
     let usual = if code32 { Data32 } else { Data16 };
     let (es, ds, fs, gs) = (data(usual), data(usual), data(usual), data(usual));
-    let ss = rng.pick(&if code32 { [Flat, Data32, Data32, Data16] } else { [Data16, Data16, Data16, Data32] });
+    let ss =
+        rng.pick(&if code32 { [Flat, Data32, Data32, Data16] } else { [Data16, Data16, Data16, Data32] });
     let cs = if !code32 {
         Code16
     } else if rng.percent(50) {

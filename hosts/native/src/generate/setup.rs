@@ -1,17 +1,17 @@
 //! What single instructions need around them: stacks, strings, selectors, branch targets, memory images.
 
 use super::address::{DS, ES, SS};
-use super::values::{FxKind, Lanes, fx_image};
 use super::{Builder, EAX, EBP, ECX, EDI, EDX, ESI, ESP, eflags};
 use crate::oracle::{CODE_BASE, CODE_MAX, DATA_BASE, DATA_SIZE, Segment};
+use crate::random::{FxKind, Lanes, fx_image};
 use nomad86::isa::Operand;
 
 /// Selectors that may be loaded or asked about. The flat ones and all of the local table, with other
 /// privileges; kernel segments of the global table; holes; null; beyond the limit. The 64-bit code segment
 /// (index 6) and the processor's number (index 15) are not among them.
 const SELECTORS: [u16; 26] = [
-    0x23, 0x2B, 0x20, 0x28, 0x29, 0x2A, 0x07, 0x0F, 0x17, 0x1F, 0x27, 0x2F, 0x04, 0x0D, 0x37, 0x3F, 0x00, 0x01,
-    0x02, 0x03, 0x08, 0x13, 0x1B, 0x60, 0xFFFF, 0x1237,
+    0x23, 0x2B, 0x20, 0x28, 0x29, 0x2A, 0x07, 0x0F, 0x17, 0x1F, 0x27, 0x2F, 0x04, 0x0D, 0x37, 0x3F, 0x00,
+    0x01, 0x02, 0x03, 0x08, 0x13, 0x1B, 0x60, 0xFFFF, 0x1237,
 ];
 /// Those that hold code, with the base of their segment.
 const CODE: [(u16, u32); 3] = [(0x23, 0), (0x27, CODE_BASE), (0x2F, CODE_BASE)];
@@ -50,7 +50,8 @@ impl Builder<'_> {
             "jmp" | "call" if self.row.operands[0] == Operand::Ev => {
                 // Indirect: any register may be the one.
                 for register in [0, 1, 2, 3, 6, 7] {
-                    self.case.gpr[register] = self.branch_target(self.case.segments.cs.descriptor(true).map_or(0, |d| d.base));
+                    self.case.gpr[register] =
+                        self.branch_target(self.case.segments.cs.descriptor(true).map_or(0, |d| d.base));
                 }
             }
             _ => {}
@@ -78,7 +79,19 @@ impl Builder<'_> {
     fn uses_stack(&self) -> bool {
         matches!(
             self.row.mnemonic,
-            "push" | "pop" | "pusha" | "popa" | "pushf" | "popf" | "call" | "ret" | "callf" | "retf" | "iret" | "enter" | "leave"
+            "push"
+                | "pop"
+                | "pusha"
+                | "popa"
+                | "pushf"
+                | "popf"
+                | "call"
+                | "ret"
+                | "callf"
+                | "retf"
+                | "iret"
+                | "enter"
+                | "leave"
         )
     }
 
@@ -120,7 +133,11 @@ impl Builder<'_> {
         aim &= step;
         if self.rng.percent(4) {
             // Runs into the end of the area.
-            aim = if self.case.eflags & eflags::DF != 0 { self.rng.below(16) } else { 0xFFF0 + self.rng.below(16) };
+            aim = if self.case.eflags & eflags::DF != 0 {
+                self.rng.below(16)
+            } else {
+                0xFFF0 + self.rng.below(16)
+            };
         }
         let other = if self.rng.percent(40) {
             aim.wrapping_add(self.rng.below(17)).wrapping_sub(8)
@@ -173,16 +190,29 @@ impl Builder<'_> {
 
     /// Offset in a code segment with `base` of a place in the code page.
     fn branch_target(&mut self, base: u32) -> u32 {
-        let place = self.rng.below(CODE_MAX as u32);
+        let mut place = self.rng.below(CODE_MAX as u32);
+        if place.abs_diff(self.case.offset as u32) < 16 {
+            place = 0; // not into the instruction itself
+        }
         CODE_BASE.wrapping_add(place).wrapping_sub(base)
     }
 
     /// Value of an immediate operand.
     pub(super) fn immediate(&mut self, operand: Operand, size: usize) -> u64 {
         match (self.row.mnemonic, operand) {
+            (_, Operand::Jb) => loop {
+                // Not back into the instruction itself: a random loop would not end.
+                let distance = self.rng.integer(8);
+                if distance < 0xF0 {
+                    break distance;
+                }
+            },
             (_, Operand::Jz) if self.rng.percent(95) => {
                 // Relative to the end of the instruction, which is near enough to its start.
-                let place = self.rng.below(CODE_MAX as u32 - 64);
+                let mut place = self.rng.below(CODE_MAX as u32 - 64);
+                if place.abs_diff(self.case.offset as u32) < 16 {
+                    place = 0;
+                }
                 u64::from(place.wrapping_sub(self.case.offset as u32))
             }
             // 80h is the host's system call.
@@ -258,7 +288,12 @@ impl Builder<'_> {
                 }
                 self.put_stack(&[flags]);
             }
-            "pop" if matches!(self.row.operands[0], Operand::ES | Operand::SS | Operand::DS | Operand::FS | Operand::GS) => {
+            "pop"
+                if matches!(
+                    self.row.operands[0],
+                    Operand::ES | Operand::SS | Operand::DS | Operand::FS | Operand::GS
+                ) =>
+            {
                 let selector = self.pick_selector(self.row.operands[0] == Operand::SS);
                 let garbage = (self.rng.integer(16) as u32) << 16;
                 self.put_stack(&[u32::from(selector) | garbage]);
@@ -293,7 +328,11 @@ impl Builder<'_> {
 
     /// A selector to load; for SS mostly one that is allowed there.
     fn pick_selector(&mut self, stack: bool) -> u16 {
-        if stack && self.rng.percent(70) { self.rng.pick(&[0x2B, 0x07, 0x0F]) } else { self.rng.pick(&SELECTORS) }
+        if stack && self.rng.percent(70) {
+            self.rng.pick(&[0x2B, 0x07, 0x0F])
+        } else {
+            self.rng.pick(&SELECTORS)
+        }
     }
 
     /// Puts a word where the r/m operand is.
@@ -351,7 +390,9 @@ impl Builder<'_> {
             (_, 10) => self.rng.f80_bytes().to_vec(),
             (_, 4) if float && !integer => self.rng.f32().to_le_bytes().to_vec(),
             (_, 8) if float && !integer => self.rng.f64().to_le_bytes().to_vec(),
-            (_, 4..=16) if super::touches_fx(self.row) && !float => self.rng.vector(self.lanes)[..size].to_vec(),
+            (_, 4..=16) if super::touches_fx(self.row) && !float => {
+                self.rng.vector(self.lanes)[..size].to_vec()
+            }
             ("bound", _) if self.rng.percent(60) => {
                 let (low, high) = ([0, 0x80, 0, 0x80], [0xFF, 0x7F, 0xFF, 0x7F]);
                 let skip = 4 - size / 2;

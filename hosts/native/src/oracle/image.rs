@@ -6,8 +6,8 @@
 
 /// Where the image is loaded.
 pub(super) const BASE: u32 = 0x0804_8000;
-/// Bytes of ELF header and one program header.
-const HEADERS: u32 = 52 + 32;
+/// Bytes of ELF header and two program headers.
+const HEADERS: u32 = 52 + 2 * 32;
 /// Address of `int 80h`, by which the tracer makes the child issue system calls.
 pub(super) const SYSCALL: u32 = BASE + HEADERS;
 /// Address of the `hlt` behind it, where such a call ends.
@@ -25,11 +25,15 @@ pub(super) fn elf32() -> Vec<u8> {
     for word in [1, SYSCALL, 52, 0, 0] {
         image.extend_from_slice(&u32::to_le_bytes(word)); // e_version, e_entry, e_phoff, e_shoff, e_flags
     }
-    for value in [52, 32, 1, 40, 0, 0] {
-        half(&mut image, value); // header sizes and counts: one segment, no sections
+    for value in [52, 32, 2, 40, 0, 0] {
+        half(&mut image, value); // header sizes and counts: two segments, no sections
     }
     // PT_LOAD: the whole file, readable and executable.
     for word in [1, 0, BASE, BASE, size, size, 5, 0x1000] {
+        image.extend_from_slice(&u32::to_le_bytes(word));
+    }
+    // PT_GNU_STACK without execute permission: otherwise everything readable would be executable.
+    for word in [0x6474_E551, 0, 0, 0, 0, 0, 6, 16] {
         image.extend_from_slice(&u32::to_le_bytes(word));
     }
     image.extend_from_slice(&code);

@@ -34,6 +34,7 @@ const HANDLER: usize = CODE_SIZE - 1;
 /// Bytes at the start of the code page that cases may use.
 pub const CODE_MAX: usize = CODE_SIZE - 16;
 
+const EFLAGS_ID: u32 = 1 << 21;
 const HLT: u8 = 0xF4;
 const INT3: u8 = 0xCC;
 const INTO: u8 = 0xCE;
@@ -130,7 +131,8 @@ pub struct Case<'c> {
     pub offset: usize,
     /// EAX ECX EDX EBX ESP EBP ESI EDI.
     pub gpr: [u32; 8],
-    /// EFLAGS: of CF PF AF ZF SF TF DF OF RF AC and ID the case's values hold; IF is 1, the rest 0.
+    /// EFLAGS: CF PF AF ZF SF TF DF OF NT RF AC are as the case says, ID as [`Oracle::id`] does, IF is 1,
+    /// the rest is 0.
     pub eflags: u32,
     /// Segment registers; CS decides between 16 and 32 bits.
     pub segments: Segments,
@@ -194,6 +196,7 @@ pub struct Oracle {
     _pinned: Pinned,
     /// The part of the code page that the last case used.
     used: (usize, usize),
+    id: bool,
 }
 
 impl Oracle {
@@ -207,7 +210,7 @@ impl Oracle {
         shared.bytes_mut()[HANDLER] = INT3;
         let pinned = Pinned::here();
         let child = Child::start(&shared)?;
-        let mut oracle = Self { child, shared, _pinned: pinned, used: (0, 0) };
+        let mut oracle = Self { child, shared, _pinned: pinned, used: (0, 0), id: false };
         let fd = Child::descriptor(&oracle.shared);
         let areas = [(CODE_BASE, CODE_SIZE, 5), (DATA_BASE, DATA_SIZE, 3), (SIGNAL_BASE, SIGNAL_SIZE, 3)];
         let mut page = 0;
@@ -250,6 +253,12 @@ impl Oracle {
         &mut self.shared.bytes_mut()[CODE_SIZE..CODE_SIZE + DATA_SIZE]
     }
 
+    /// EFLAGS.ID as the next case will find it: the kernel lets nobody but the code itself change it.
+    #[must_use]
+    pub fn id(&self) -> bool {
+        self.id
+    }
+
     /// Runs one case to its end.
     ///
     /// # Errors
@@ -276,6 +285,7 @@ impl Oracle {
             }
         };
         let regs = self.child.regs()?;
+        self.id = regs.eflags & EFLAGS_ID != 0;
         let fx = match case.fx {
             Some(_) => {
                 let mut image = [0; 512];

@@ -54,7 +54,7 @@ const USER_DS: u16 = 0x2B;
 
 impl Segment {
     /// Those that stand in the local descriptor table, in the order of its entries.
-    pub(super) const LOCAL: [Self; 6] =
+    pub const LOCAL: [Self; 6] =
         [Self::Data32, Self::Data16, Self::ReadOnly, Self::ExpandDown, Self::Code16, Self::Code32];
 
     /// The descriptor behind the segment, as it is for code (CS) or for data; `None` for [`Self::Null`].

@@ -121,13 +121,13 @@ impl Rng {
             1 => (INTEGER, 0x7FFF),
             2 => (3 << 62 | random >> 2, 0x7FFF),
             3 => (INTEGER | (random >> 2).max(1), 0x7FFF),
-            4 => (random >> 1, 0),         // denormal
-            5 => (INTEGER | random, 0),    // pseudo-denormal
-            6 => (1, 0),                   // smallest denormal
-            7 => (random >> 1, near),      // unnormal
-            8 => (0, near),                // unnormal zero
-            9 => (random >> 1, 0x7FFF),    // pseudo-NaN
-            10 => (0, 0x7FFF),             // pseudo-infinity
+            4 => (random >> 1, 0),      // denormal
+            5 => (INTEGER | random, 0), // pseudo-denormal
+            6 => (1, 0),                // smallest denormal
+            7 => (random >> 1, near),   // unnormal
+            8 => (0, near),             // unnormal zero
+            9 => (random >> 1, 0x7FFF), // pseudo-NaN
+            10 => (0, 0x7FFF),          // pseudo-infinity
             11 => (mantissa, 0x7FFE),
             12 => (mantissa, 1),
             13 => (mantissa, 0x3FFF),
@@ -293,7 +293,9 @@ mod tests {
         }
         assert_eq!(seen.len(), 256);
         let kinds: Vec<u32> = (0..500).map(|_| a.f32()).collect();
-        for (edge, bits) in [("zero", 0), ("infinity", 0x7F80_0000), ("denormal", 1), ("largest", 0x7F7F_FFFF)] {
+        for (edge, bits) in
+            [("zero", 0), ("infinity", 0x7F80_0000), ("denormal", 1), ("largest", 0x7F7F_FFFF)]
+        {
             assert!(kinds.contains(&bits), "{edge}");
         }
         assert!(kinds.iter().any(|&bits| f32::from_bits(bits).is_nan()));
