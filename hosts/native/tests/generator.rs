@@ -5,9 +5,9 @@
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use nomad86::isa::table::ROWS;
 use nomad86_native::bench;
-use nomad86_native::generate::values::Rng;
 use nomad86_native::generate::{comparable, generate};
 use nomad86_native::oracle::{Case, Oracle, Segment, Stop};
+use nomad86_native::random::Rng;
 
 #[test]
 fn encodings_are_whole_instructions() {

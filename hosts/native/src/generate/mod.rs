@@ -5,12 +5,11 @@
 
 mod address;
 mod setup;
-pub mod values;
 
 use crate::oracle::{Segment, Segments};
+use crate::random::{FxKind, Lanes, Rng};
 use nomad86::isa::row::Prefix;
 use nomad86::isa::{Operand, Row};
-use values::{FxKind, Lanes, Rng};
 
 /// A case that owns its parts.
 #[derive(Clone, Debug)]
@@ -172,7 +171,7 @@ impl<'b> Builder<'b> {
                     .any(|o| matches!(o, Operand::Pq | Operand::Qq | Operand::Qd | Operand::Nq)),
                 unmasked: true,
             };
-            self.case.fx = Some(Box::new(values::fx_image(self.rng, kind)));
+            self.case.fx = Some(Box::new(crate::random::fx_image(self.rng, kind)));
         }
         self.case
     }

@@ -1,9 +1,9 @@
 //! What single instructions need around them: stacks, strings, selectors, branch targets, memory images.
 
 use super::address::{DS, ES, SS};
-use super::values::{FxKind, Lanes, fx_image};
 use super::{Builder, EAX, EBP, ECX, EDI, EDX, ESI, ESP, eflags};
 use crate::oracle::{CODE_BASE, CODE_MAX, DATA_BASE, DATA_SIZE, Segment};
+use crate::random::{FxKind, Lanes, fx_image};
 use nomad86::isa::Operand;
 
 /// Selectors that may be loaded or asked about. The flat ones and all of the local table, with other
@@ -190,7 +190,10 @@ impl Builder<'_> {
 
     /// Offset in a code segment with `base` of a place in the code page.
     fn branch_target(&mut self, base: u32) -> u32 {
-        let place = self.rng.below(CODE_MAX as u32);
+        let mut place = self.rng.below(CODE_MAX as u32);
+        if place.abs_diff(self.case.offset as u32) < 16 {
+            place = 0; // not into the instruction itself
+        }
         CODE_BASE.wrapping_add(place).wrapping_sub(base)
     }
 
@@ -206,7 +209,10 @@ impl Builder<'_> {
             },
             (_, Operand::Jz) if self.rng.percent(95) => {
                 // Relative to the end of the instruction, which is near enough to its start.
-                let place = self.rng.below(CODE_MAX as u32 - 64);
+                let mut place = self.rng.below(CODE_MAX as u32 - 64);
+                if place.abs_diff(self.case.offset as u32) < 16 {
+                    place = 0;
+                }
                 u64::from(place.wrapping_sub(self.case.offset as u32))
             }
             // 80h is the host's system call.
