@@ -175,7 +175,7 @@ impl Machine {
     /// Does what firmware and a boot loader would have done, for a machine without firmware.
     fn start_kernel(&mut self, host: &mut Host) {
         crate::firmware::set_up_pci(&mut self.board);
-        for (port, value) in crate::firmware::PORT_WRITES {
+        for &(port, value) in crate::firmware::PORT_WRITES {
             if let Some(id) = self.board.io.device(port) {
                 let mut bus = Bus { board: &mut self.board, host };
                 self.devices.write(id, port, Width::Byte, u32::from(value), &mut bus);
