@@ -4,10 +4,11 @@
 //! `devices!` list below.
 
 pub mod acpi;
-pub mod audio;
 pub mod apic;
+pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod ne2k;
 pub mod pci;
 pub mod pic;
 pub mod pit;
@@ -178,6 +179,8 @@ devices! {
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// NE2000 network cards.
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [Net0];
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }
