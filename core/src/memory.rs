@@ -165,7 +165,7 @@ pub struct Memory {
     code_write_count: usize,
     code_overflow: bool,
     a20: bool,
-    generation: u32,
+    map_changed: bool,
     rearm: bool,
 }
 
@@ -193,7 +193,7 @@ impl Memory {
             code_write_count: 0,
             code_overflow: false,
             a20: true,
-            generation: 0,
+            map_changed: false,
             rearm: false,
         };
         for page in 0..256 {
@@ -274,17 +274,22 @@ impl Memory {
         &mut self.backing_mut()[range]
     }
 
-    /// Counts changes of the physical map, so that the CPU knows when to drop its TLB.
+    /// Whether the physical map changed since [`Self::take_map_change`].
     #[must_use]
-    pub const fn generation(&self) -> u32 {
-        self.generation
+    pub const fn map_changed(&self) -> bool {
+        self.map_changed
+    }
+
+    /// Takes the note that the physical map changed; the CPU drops its TLB.
+    pub fn take_map_change(&mut self) -> bool {
+        core::mem::take(&mut self.map_changed)
     }
 
     /// Opens or closes the A20 gate.
     pub fn set_a20(&mut self, open: bool) {
         if self.a20 != open {
             self.a20 = open;
-            self.generation += 1;
+            self.map_changed = true;
         }
     }
 
@@ -299,7 +304,7 @@ impl Memory {
         let new = LowPage { read, write };
         if self.low[page & 255] != new {
             self.low[page & 255] = new;
-            self.generation += 1;
+            self.map_changed = true;
         }
     }
 
@@ -309,7 +314,7 @@ impl Memory {
         if self.windows.len() < self.windows.capacity() {
             self.windows.push(Window { start, end: start.saturating_add(len), to });
         }
-        self.generation += 1;
+        self.map_changed = true;
     }
 
     /// Takes the mapping that starts at `start` away.
@@ -317,7 +322,7 @@ impl Memory {
         let before = self.windows.len();
         self.windows.retain(|w| w.start != start);
         if before != self.windows.len() {
-            self.generation += 1;
+            self.map_changed = true;
         }
     }
 
@@ -520,7 +525,7 @@ impl Memory {
 
     /// Asks the CPU to drop its TLB.
     pub const fn changed(&mut self) {
-        self.generation += 1;
+        self.map_changed = true;
     }
 }
 

@@ -280,7 +280,7 @@ impl Cpu {
 
     fn read_phys(&mut self, at: PhysAddr, target: Target, bytes: &mut [u8], io: &mut dyn Io) {
         if target != Target::Io {
-            io.memory().read(at, bytes);
+            let _ = io.memory().read(at, bytes);
             return;
         }
         let at = io.memory().gate(at);
@@ -294,7 +294,7 @@ impl Cpu {
             bytes[done..done + n].copy_from_slice(&value[..n]);
             done += n;
         }
-        if io.attention() {
+        if io.events() != 0 {
             self.leave_block();
         }
     }
@@ -356,7 +356,7 @@ impl Cpu {
                     io.mmio_write(here, width, u32::from_le_bytes(value), count);
                     done += n;
                 }
-                if io.attention() {
+                if io.events() != 0 {
                     self.leave_block();
                 }
             }

@@ -1,7 +1,6 @@
 //! CPUID: what each processor model says of itself.
 //!
-//! Spec: Intel SDM volume 2, CPUID. The vendor is AMD for the newest model, whose processors of that class
-//! need neither page-table isolation nor return trampolines, so that guests enable neither.
+//! Spec: Intel SDM volume 2, CPUID. 
 
 use super::{Cpu, reg};
 use crate::config::CpuModel;
@@ -61,8 +60,8 @@ impl Cpu {
         let amd = self.model == CpuModel::Max;
         let highest = match self.model {
             CpuModel::I486 | CpuModel::Pentium => 1,
-            CpuModel::P6 | CpuModel::Pentium4 => 2,
-            CpuModel::Max => 5,
+            CpuModel::P6 => 2,
+            CpuModel::Pentium4 | CpuModel::Max => 7,
         };
         let name: &[u8; 48] = match self.model {
             CpuModel::Pentium4 => b"nomad86 Pentium 4 class processor\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
@@ -115,6 +114,9 @@ impl Cpu {
             // Cache and TLB descriptors: 64-entry TLBs, 8 KiB L1 data, 512 KiB L2.
             2 if highest >= 2 => [0x665B_5001, 0, 0, 0x007A_7000],
             5 if highest >= 5 => [64, 64, 3, 0],
+            // No speculation, so none of its faults: architectural capabilities and IBRS, so that systems use
+            // neither return trampolines nor split page tables (MSR 10A says the rest).
+            7 if highest >= 7 => [0, 0, 0, 1 << 29 | 1 << 26],
             0x8000_0000 if p6 => [0x8000_0008, 0, 0, 0],
             0x8000_0001 if p6 => {
                 let edx = u32::from(f.has(Feature::Sse2)) << 20;

@@ -6,6 +6,7 @@ pub mod cpuid;
 pub mod debug;
 pub mod fault;
 pub mod flags;
+pub mod flat;
 pub mod interrupt;
 pub mod msr;
 pub mod paging;
@@ -34,8 +35,6 @@ use tlb::Tlb;
 pub trait Io {
     /// Guest memory.
     fn memory(&mut self) -> &mut Memory;
-    /// Guest memory, to look at.
-    fn memory_ref(&self) -> &Memory;
     /// A read that a device answers.
     fn mmio_read(&mut self, at: PhysAddr, width: Width, count: u64) -> u32;
     /// A write that a device answers.
@@ -52,8 +51,20 @@ pub trait Io {
     fn ferr(&mut self, level: bool);
     /// A random number for RDRAND.
     fn random(&mut self) -> u64;
-    /// Whether something waits at the next boundary: an interrupt, a reset, a deadline.
-    fn attention(&self) -> bool;
+    /// What waits at the next boundary: bits of [`event`].
+    fn events(&self) -> u32;
+}
+
+/// What the outside has for the processor at a boundary.
+pub mod event {
+    /// A reset, a power-off, or an earlier deadline: leave the loop.
+    pub const LEAVE: u32 = 1 << 0;
+    /// An interrupt controller raises INTR.
+    pub const INTERRUPT: u32 = 1 << 1;
+    /// Code was overwritten.
+    pub const CODE: u32 = 1 << 2;
+    /// The physical map changed.
+    pub const MAP: u32 = 1 << 3;
 }
 
 /// Numbers of the general registers.
@@ -216,8 +227,6 @@ pub struct Cpu {
     pub tlb: Box<Tlb>,
     /// Count of events that changed what linear addresses mean for code.
     pub code_epoch: u32,
-    /// The memory map's generation that the TLB was filled under.
-    pub memory_generation: u32,
 }
 
 impl Cpu {
@@ -262,7 +271,6 @@ impl Cpu {
             features: cpuid::features(model),
             tlb: Tlb::new(),
             code_epoch: 0,
-            memory_generation: 0,
         };
         cpu.reset();
         cpu

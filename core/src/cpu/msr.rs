@@ -12,6 +12,9 @@ pub mod address {
     pub const PLATFORM_ID: u32 = 0x17;
     pub const APIC_BASE: u32 = 0x1B;
     pub const FEATURE_CONTROL: u32 = 0x3A;
+    pub const SPEC_CTRL: u32 = 0x48;
+    pub const PRED_CMD: u32 = 0x49;
+    pub const ARCH_CAPABILITIES: u32 = 0x10A;
     pub const BIOS_UPDATE: u32 = 0x79;
     pub const BIOS_SIGNATURE: u32 = 0x8B;
     pub const MTRRCAP: u32 = 0xFE;
@@ -33,6 +36,10 @@ pub mod address {
 
 /// Nanoseconds to time-stamp-counter ticks: the guest sees a 1 GHz counter.
 pub const TSC_HERTZ: u64 = 1_000_000_000;
+
+/// IA32_ARCH_CAPABILITIES: RDCL_NO, IBRS_ALL, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO,
+/// SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO.
+const NOT_AFFECTED: u64 = 0x1B | 0x60 | 1 << 8 | 7 << 13 | 1 << 20 | 1 << 24 | 3 << 26 | 1 << 62;
 
 /// The registers that hold something.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +64,8 @@ pub struct Msrs {
     pub mtrr_fixed: [u64; 11],
     /// Miscellaneous enables.
     pub misc_enable: u64,
+    /// Speculation control: holds what is written.
+    pub spec_ctrl: u64,
     /// Microcode update signature.
     pub bios_signature: u64,
 }
@@ -74,6 +83,7 @@ impl Default for Msrs {
             mtrr_variable: [0; 16],
             mtrr_fixed: [0; 11],
             misc_enable: 1,
+            spec_ctrl: 0,
             bios_signature: 0,
         }
     }
@@ -89,6 +99,7 @@ crate::archive_fields!(Msrs {
     mtrr_variable,
     mtrr_fixed,
     misc_enable,
+    spec_ctrl,
     bios_signature,
 });
 
@@ -134,6 +145,8 @@ impl Cpu {
             PAT if p6 => self.msr.pat,
             BIOS_SIGNATURE if p6 => self.msr.bios_signature,
             MISC_ENABLE if p6 => self.msr.misc_enable,
+            SPEC_CTRL if p6 => self.msr.spec_ctrl,
+            ARCH_CAPABILITIES if p6 => NOT_AFFECTED,
             EFER if self.has_nx() => self.msr.efer,
             0 | 1 => 0,
             PLATFORM_ID | FEATURE_CONTROL | MCG_CAP | MCG_STATUS | DEBUGCTL if p6 => 0,
@@ -178,6 +191,8 @@ impl Cpu {
             BIOS_SIGNATURE if p6 => self.msr.bios_signature = value,
             BIOS_UPDATE if p6 => {}
             MISC_ENABLE if p6 => self.msr.misc_enable = value,
+            SPEC_CTRL if p6 => self.msr.spec_ctrl = value & 7,
+            PRED_CMD if p6 => {}
             EFER if self.has_nx() => {
                 if value & !(1 << 11 | 1) != 0 {
                     return Err(Trap::gp(0));

@@ -5,7 +5,7 @@ use super::fault::{Kind, vector};
 use super::interrupt::Event;
 use super::paging::Access;
 use super::segment::seg;
-use super::{Cpu, Io, Run, Stop, Trap, flags};
+use super::{Cpu, Io, Run, Stop, Trap, event, flags};
 use crate::isa::decode::{DecodeError, MAX_LEN, decode};
 use crate::isa::row::Lowering;
 use crate::isa::{Inst, Operand};
@@ -19,24 +19,29 @@ impl Cpu {
             if self.halted {
                 return Stop::Halt;
             }
-            if io.memory_ref().generation() != self.memory_generation {
-                self.memory_generation = io.memory_ref().generation();
-                self.flush_tlb(true);
-            }
             let left = (limit - self.count).min(MAX_BLOCK as u64) as u32;
             let result = if self.stepping || self.shadow {
                 self.step(cache, io)
             } else {
                 self.execute(cache, left, io)
             };
-            if io.memory_ref().code_written() {
-                self.drop_overwritten(cache, io);
-            }
             if let Err(stop) = result {
                 return stop;
             }
-            if io.attention() && !self.shadow {
-                return Stop::Boundary;
+            let events = io.events();
+            if events != 0 {
+                if events & event::CODE != 0 {
+                    self.drop_overwritten(cache, io);
+                }
+                if events & event::MAP != 0 {
+                    io.memory().take_map_change();
+                    self.flush_tlb(true);
+                }
+                if events & event::LEAVE != 0 && !self.shadow
+                    || events & event::INTERRUPT != 0 && self.interruptible()
+                {
+                    return Stop::Boundary;
+                }
             }
         }
         Stop::Boundary

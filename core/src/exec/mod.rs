@@ -11,6 +11,7 @@ mod mov;
 mod muldiv;
 mod shift;
 mod stack;
+mod state;
 mod string;
 mod system;
 mod x87;
@@ -25,6 +26,7 @@ pub(crate) use mov::*;
 pub(crate) use muldiv::*;
 pub(crate) use shift::*;
 pub(crate) use stack::*;
+pub(crate) use state::*;
 pub(crate) use string::*;
 pub(crate) use system::*;
 pub(crate) use x87::*;
@@ -34,7 +36,7 @@ pub(crate) use crate::cpu::{Cpu, Io, Run, Trap, reg};
 pub(crate) use crate::isa::Inst;
 
 /// An operand width of the integer unit.
-pub trait Word: Cell + PartialEq + Eq {
+pub(crate) trait Word: Cell + PartialEq + Eq {
     /// Bits.
     const BITS: u32;
     /// All ones of this width.

@@ -248,6 +248,14 @@ x87! {
     fsqrt |c, i, io| c.fpu.fsqrt();
     frndint |c, i, io| c.fpu.frndint();
     fscale |c, i, io| c.fpu.fscale();
+    f2xm1 |c, i, io| c.fpu.f2xm1();
+    fyl2x |c, i, io| c.fpu.fyl2x();
+    fyl2xp1 |c, i, io| c.fpu.fyl2xp1();
+    fptan |c, i, io| c.fpu.fptan();
+    fpatan |c, i, io| c.fpu.fpatan();
+    fsin |c, i, io| c.fpu.fsin();
+    fcos |c, i, io| c.fpu.fcos();
+    fsincos |c, i, io| c.fpu.fsincos();
     fcmovb |c, i, io| { let met = c.flags.cf(); c.fpu.fcmov(sti(i), met) };
     fcmove |c, i, io| { let met = c.flags.zf(); c.fpu.fcmov(sti(i), met) };
     fcmovbe |c, i, io| { let met = c.flags.condition(6); c.fpu.fcmov(sti(i), met) };

@@ -214,7 +214,11 @@ impl Fpu {
     pub fn fsincos(&mut self) {
         self.angle(Some(F80::ONE), F80::zero, |turns, r, cx| {
             let sine = finish(sine_of_turns(turns, r), cx);
-            (sine, finish(sine_of_turns(turns + 1, r), cx))
+            // C1 tells of the sine alone.
+            let up = cx.flags & flag::ROUNDED_UP;
+            let cosine = finish(sine_of_turns(turns + 1, r), cx);
+            cx.flags = cx.flags & !flag::ROUNDED_UP | up;
+            (sine, cosine)
         });
     }
 
@@ -318,12 +322,16 @@ fn patan(y: &Unpacked, x: &Unpacked, cx: &mut FloatContext) -> F80 {
     }
 }
 
-/// y × `log`, where `exact` says that `log` is. Counts as inexact even if it is not.
+/// y × `log`, where `exact` says that `log` is. Exact products are rounded as such but flagged as inexact.
 fn times_log(y: &Unpacked, log: Wide, exact: bool, cx: &mut FloatContext) -> F80 {
     let product = Wide::from_unpacked(y).mul(log);
     let raw: Raw = if exact { product.exact() } else { product.inexact() };
     cx.raise(flag::PRECISION);
-    to_f80(&raw, Precision::Extended, cx)
+    let result = to_f80(&raw, Precision::Extended, cx);
+    if result.sign_exponent & 0x7FFF == 0 {
+        cx.raise(flag::UNDERFLOW);
+    }
+    result
 }
 
 fn yl2x(y: &Unpacked, x: &Unpacked, cx: &mut FloatContext) -> F80 {
@@ -394,11 +402,11 @@ fn yl2xp1(y: &Unpacked, x: &Unpacked, cx: &mut FloatContext) -> F80 {
 
 fn power_minus_one(x: &Unpacked, cx: &mut FloatContext) -> F80 {
     if x.exp >= 0 {
+        cx.raise(flag::PRECISION);
         if x.exp == 0 && x.mant == 1 << 63 {
             return if x.sign { F80::new(0xBFFE, 1 << 63) } else { F80::ONE };
         }
         // Undefined: hand the operand back, as AMD's parts do.
-        cx.raise(flag::PRECISION);
         return F80::finite(x.sign, x.exp, x.mant);
     }
     let t = Wide::from_unpacked(x).mul(LN_2);

@@ -281,7 +281,7 @@ impl Row {
             if o.is_memory_only() {
                 return 2;
             }
-            if matches!(o, Sti | Nq | Ux) {
+            if matches!(o, Sti | Nq | Ux | Rv) {
                 return 1;
             }
             // MOV to and from control and debug registers ignores mod.
@@ -371,6 +371,11 @@ impl<const N: usize> Index<N> {
                 if last[slot + n] == END {
                     index.first[slot + n] = row as u16;
                 } else {
+                    // Its successor would be one in all eight lists that it stands in.
+                    assert!(
+                        !rows[last[slot + n] as usize].has_opcode_register(),
+                        "a row with a register in its opcode comes last of those with that opcode"
+                    );
                     index.next[last[slot + n] as usize] = row as u16;
                 }
                 last[slot + n] = row as u16;

@@ -129,8 +129,8 @@ impl Chip {
             fifo: [0; 8],
             fifo_at: 0,
             cr9346: 0,
-            config2: 0,
-            config3: 0,
+            config2: CONFIG2_RESET,
+            config3: CONFIG3_RESET,
         }
     }
 
@@ -359,12 +359,12 @@ impl Chip {
         match offset {
             CR9346 if value & cr9346::EEM == cr9346::EEM_AUTO_LOAD => {
                 // Configuration comes back from the EEPROM, and the mode with it.
-                (self.cr9346, self.config2, self.config3) = (0, 0, 0);
+                (self.cr9346, self.config2, self.config3) = (0, CONFIG2_RESET, CONFIG3_RESET);
             }
             CR9346 => self.cr9346 = value & cr9346::KEPT,
             // Medium and flow control; full duplex, sleep and power-down. All without effect here.
-            CONFIG2 if unlocked => self.config2 = value & 0xE0,
-            CONFIG3 if unlocked => self.config3 = value & 0x46,
+            CONFIG2 if unlocked => self.config2 = self.config2 & !CONFIG2_KEPT | value & CONFIG2_KEPT,
+            CONFIG3 if unlocked => self.config3 = self.config3 & !CONFIG3_KEPT | value & CONFIG3_KEPT,
             _ => {}
         }
     }

@@ -196,3 +196,11 @@ pub const ID: [u8; 2] = *b"PC";
 pub const ASID: [u8; 2] = [0x29, 0x80];
 /// Where the tally counters stop.
 pub const COUNTER_LIMIT: u8 = 192;
+/// CONFIG2 from the EEPROM: the medium is 10BaseT.
+pub const CONFIG2_RESET: u8 = 0x40;
+/// What the guest may change of it: medium and flow control.
+pub const CONFIG2_KEPT: u8 = 0xE0;
+/// CONFIG3 from the EEPROM: full duplex.
+pub const CONFIG3_RESET: u8 = 0x40;
+/// What the guest may change of it: full duplex, sleep, power-down.
+pub const CONFIG3_KEPT: u8 = 0x46;

@@ -264,8 +264,8 @@ pub(super) const ROWS: &[Row] = isa! {
     0x0FBF "movsx" (Gv, Ew) N N Same Base v movsx_word;
     0x86 "xchg" (Eb, Gb) N N Same Base b xchg;
     0x87 "xchg" (Ev, Gv) N N Same Base v xchg;
-    0x90 "xchg" (EAX, Zv) N N Same Base v xchg;
     PF3 0x90 "pause" () N N Same Base n nop;
+    0x90 "xchg" (EAX, Zv) N N Same Base v xchg;
     0x98 "cbw" () N N Same Base V cbw;
     0x99 "cwd" () N N Same Base V cwd;
     0x0FC0 "xadd" (Eb, Gb) N OSZAPC Same I486 b xadd;

@@ -1,11 +1,12 @@
 //! **The** instruction table: each instruction is described once, here.
 
 mod integer;
+mod state;
 mod x87;
 
 use super::row::{Index, Row};
 
-const LISTS: [&[Row]; 2] = [integer::ROWS, x87::ROWS];
+const LISTS: [&[Row]; 3] = [integer::ROWS, x87::ROWS, state::ROWS];
 
 const COUNT: usize = {
     let mut count = 0;

@@ -142,4 +142,12 @@ pub(super) const ROWS: &[Row] = isa! {
     0xDF /3 "fstp" (Sti) N N Same Base n fstp_sti;
     0xDD /4 "fucom" (St0, Sti) N N Same Base n fucom;
     0xDD /5 "fucomp" (St0, Sti) N N Same Base n fucomp;
+    0xD9 : 0xF0 "f2xm1" () N N Call Base n f2xm1;
+    0xD9 : 0xF1 "fyl2x" () N N Call Base n fyl2x;
+    0xD9 : 0xF2 "fptan" () N N Call Base n fptan;
+    0xD9 : 0xF3 "fpatan" () N N Call Base n fpatan;
+    0xD9 : 0xF9 "fyl2xp1" () N N Call Base n fyl2xp1;
+    0xD9 : 0xFB "fsincos" () N N Call Base n fsincos;
+    0xD9 : 0xFE "fsin" () N N Call Base n fsin;
+    0xD9 : 0xFF "fcos" () N N Call Base n fcos;
 };
