@@ -184,8 +184,6 @@ devices! {
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
-    /// Keyboard controller, keyboard and mouse.
-    ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
     /// NE2000 network cards.
     ne2k: ne2k::Ne2k, Ne2k, ports [], timers [Net0];
     /// Display adapter.
