@@ -7,7 +7,9 @@ use nomad86::net::MacAddress;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -19,8 +21,10 @@ const BASE: u32 = 0xC000;
 const SLOT: u32 = 0x8000_0000 | 5 << 11;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// QEMU without a CPU.
+/// QEMU with a CPU that halts in a BIOS of two instructions. It runs all the same: a stopped machine takes no
+/// frames.
 struct Qemu {
+    folder: PathBuf,
     child: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -32,6 +36,7 @@ impl Drop for Qemu {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -43,9 +48,18 @@ impl Qemu {
         let here = wire.local_addr().expect("an address");
         // A port that is free now, for QEMU.
         let card = UdpSocket::bind(local).and_then(|socket| socket.local_addr()).expect("a port");
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("nomad86-ne2k-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let mut bios = vec![0xF4; 0x1_0000];
+        bios[0xFFF0..0xFFF4].copy_from_slice(&[0xFA, 0xF4, 0xEB, 0xFD]);
+        std::fs::write(folder.join("bios"), bios).expect("a BIOS");
         let child = Command::new("qemu-system-i386")
+            .current_dir(&folder)
             .args(
-                "-machine pc -accel qtest -qtest stdio -qtest-log none -display none -nodefaults".split(' '),
+                "-machine pc -accel tcg -bios bios -qtest stdio -qtest-log none -display none -nodefaults"
+                    .split(' '),
             )
             .args(["-netdev", &format!("socket,id=wire,udp={here},localaddr={card}")])
             .args(["-device", &format!("ne2k_pci,netdev=wire,mac={MAC},addr=5")])
@@ -53,10 +67,13 @@ impl Qemu {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn();
-        let mut child = child.ok()?;
+        let Ok(mut child) = child else {
+            let _ = std::fs::remove_dir_all(&folder);
+            return None;
+        };
         let commands = child.stdin.take().expect("a pipe");
         let answers = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut qemu = Self { child, commands, answers, wire, card };
+        let mut qemu = Self { folder, child, commands, answers, wire, card };
         qemu.config_write(0x10, "l", BASE);
         qemu.config_write(0x04, "w", 1);
         Some(qemu)
@@ -259,6 +276,11 @@ impl Pair {
         self.outb(0, START);
     }
 
+    /// Levels of both interrupt pins.
+    pub(crate) fn pins(&mut self) -> [u32; 2] {
+        [u32::from(self.ours.irq()), u32::from(self.theirs.irq())]
+    }
+
     pub(crate) fn acknowledge(&mut self, bits: u8) {
         self.outb(0, START);
         self.outb(page0_write::ISR, bits);
@@ -338,14 +360,14 @@ impl Pair {
     }
 
     pub(crate) fn compare_page0(&mut self) {
-        let page = self.ours.read(0, Width::Byte) as u8 >> cr::PS_SHIFT;
-        assert_eq!(page, 0);
-        for offset in
-            [0, page0_read::BNRY, page0_read::ISR, page0_read::RSR, page0_read::CRDA0, page0_read::CRDA1]
-        {
+        let command = self.ours.read(0, Width::Byte) as u8;
+        assert_eq!(command >> cr::PS_SHIFT, 0);
+        // RST after a stop is listed.
+        self.read_masked(page0_read::ISR, 1, if command & cr::STP != 0 { 0x7F } else { 0xFF });
+        for offset in [0, page0_read::BNRY, page0_read::RSR, page0_read::CRDA0, page0_read::CRDA1] {
             self.read(offset, 1);
         }
-        let [ours, theirs] = [self.ours.irq(), self.theirs.irq()];
+        let [ours, theirs] = self.pins();
         if ours != theirs {
             self.fail(&format!("interrupt pin: ours {ours}, QEMU's {theirs}"));
         }
