@@ -185,7 +185,7 @@ devices! {
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
     /// NE2000 network cards.
-    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [Net0];
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [];
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }

@@ -232,9 +232,7 @@ impl Device for Ne2k {
         card.settle(bus);
     }
 
-    fn expire(&mut self, _timer: Timer, bus: &mut Bus<'_>) {
-        self.poll(bus);
-    }
+    fn expire(&mut self, _timer: Timer, _bus: &mut Bus<'_>) {}
 
     /// The address on the wire is not saved: each clone gets its own when it is restored.
     fn archive(&mut self, a: &mut Archive<'_>) {
