@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod client;
 mod handshake;
+pub mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -10,4 +11,5 @@ pub mod tls;
 pub mod url;
 
 pub use client::{RelayClient, RelayConfig, RelayStats};
+pub use server::{RelayServer, RelayServerConfig, RelayServerStats};
 pub use url::RelayUrl;

@@ -33,15 +33,6 @@ impl Stream {
             Self::Server(stream) => &mut stream.sock,
         }
     }
-
-    /// Whether TLS still has bytes to send.
-    pub(crate) fn wants_write(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Client(stream) => stream.conn.wants_write(),
-            Self::Server(stream) => stream.conn.wants_write(),
-        }
-    }
 }
 
 /// Makes a connection quick: small frames are not gathered, and little waits in the system.

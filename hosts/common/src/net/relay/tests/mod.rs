@@ -4,6 +4,8 @@ mod client;
 mod fake;
 mod hostile;
 mod secure;
+mod server;
+mod throughput;
 
 use super::*;
 use crate::net::bell::Bell;
