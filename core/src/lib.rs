@@ -7,6 +7,7 @@ extern crate std;
 #[macro_use]
 pub mod archive;
 pub mod board;
+pub mod boot;
 pub mod config;
 pub mod cpu;
 pub mod devices;

@@ -8,6 +8,7 @@ pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod ide;
 pub mod pci;
 pub mod pic;
 pub mod pit;
@@ -172,14 +173,16 @@ devices! {
     port92: port92::Port92, Port92, ports [0x92..=0x92], timers [];
     /// Sound output.
     audio: audio::Mixer, Audio, ports [], timers [Audio];
+    /// PIIX IDE.
+    ide: ide::Ide, Ide, ports [0x1F0..=0x1F7, 0x3F6..=0x3F6, 0x170..=0x177, 0x376..=0x376], timers [Ide0, Ide1];
     /// PCI configuration mechanism 1.
     pci: pci::PciHost, Pci, ports [0xCF8..=0xCFF], timers [];
+    /// Keyboard controller, keyboard and mouse.
+    ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
     /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
-    /// Keyboard controller, keyboard and mouse.
-    ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }

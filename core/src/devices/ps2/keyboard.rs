@@ -3,7 +3,6 @@
 use super::codes::{Codes, codes, set_3_type, translate};
 use super::keys::Key;
 use super::queue::Queue;
-use crate::archive_fields;
 
 /// Replies.
 const ACK: u8 = 0xFA;
@@ -37,7 +36,18 @@ pub(super) struct Keyboard {
     overrun: bool,
 }
 archive_fields!(Keyboard {
-    codes, replies, set, scanning, leds, typematic, command, last_sent, down, repeats, breaks, overrun
+    codes,
+    replies,
+    set,
+    scanning,
+    leds,
+    typematic,
+    command,
+    last_sent,
+    down,
+    repeats,
+    breaks,
+    overrun
 });
 
 impl Keyboard {
@@ -233,7 +243,9 @@ impl Keyboard {
                     }
                 }
             }
-            Key::PrintScreen if alt => out.code(self.set, Codes { set_2: 0x84, extended: false, set_3: 0 }, pressed),
+            Key::PrintScreen if alt => {
+                out.code(self.set, Codes { set_2: 0x84, extended: false, set_3: 0 }, pressed)
+            }
             Key::PrintScreen if !control && !shift => {
                 if pressed {
                     if !held {

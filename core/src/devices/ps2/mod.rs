@@ -181,7 +181,8 @@ impl Ps2 {
         } else if let Some(byte) = self.mouse.take(now) {
             self.fill(byte, Origin::Mouse);
         }
-        None
+        // A prefix alone fills nothing: look again.
+        (!self.full).then(|| now + GAP)
     }
 
     fn fill(&mut self, byte: u8, origin: Origin) {
@@ -248,12 +249,7 @@ impl Ps2 {
             // Both lines work.
             0xA9 | 0xAB => self.answer(0x00),
             0xAA => {
-                self.ram[0] = self.ram[0] & !control::TRANSLATE
-                    | control::SYSTEM
-                    | control::KEYBOARD_OFF
-                    | control::MOUSE_OFF
-                    | self.ram[0] & control::TRANSLATE;
-                self.own = None;
+                self.ram[0] |= control::SYSTEM;
                 self.answer(0x55);
             }
             0xAD => self.ram[0] |= control::KEYBOARD_OFF,
@@ -268,8 +264,8 @@ impl Ps2 {
             // Test inputs: clock lines of both devices, low while they are switched off.
             0xE0 => {
                 let off = self.control();
-                let lines = u8::from(off & control::KEYBOARD_OFF == 0)
-                    | u8::from(off & control::MOUSE_OFF == 0) << 1;
+                let lines =
+                    u8::from(off & control::KEYBOARD_OFF == 0) | u8::from(off & control::MOUSE_OFF == 0) << 1;
                 self.answer(lines);
             }
             // Bits that are 0 are pulsed low: bit 0 is the CPU's reset.

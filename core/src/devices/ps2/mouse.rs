@@ -2,7 +2,6 @@
 //! then one with five buttons when the driver knocks with the agreed sample rates.
 
 use super::queue::Queue;
-use crate::archive_fields;
 use crate::time::{Instant, SECOND};
 
 const ACK: u8 = 0xFA;
@@ -46,8 +45,23 @@ pub(super) struct Mouse {
     next_sample: Instant,
 }
 archive_fields!(Mouse {
-    bytes, kind, knocks, rate, resolution, double, reporting, remote, wrap, command, last_sent, x, y, z,
-    buttons, sent_buttons, next_sample
+    bytes,
+    kind,
+    knocks,
+    rate,
+    resolution,
+    double,
+    reporting,
+    remote,
+    wrap,
+    command,
+    last_sent,
+    x,
+    y,
+    z,
+    buttons,
+    sent_buttons,
+    next_sample
 });
 
 impl Mouse {
@@ -129,7 +143,11 @@ impl Mouse {
 
     /// The next byte for the controller.
     pub(super) fn take(&mut self, now: Instant) -> Option<u8> {
-        if self.bytes.is_empty() && self.streams() && self.command == 0 && self.has_news() && self.next_sample <= now
+        if self.bytes.is_empty()
+            && self.streams()
+            && self.command == 0
+            && self.has_news()
+            && self.next_sample <= now
         {
             self.packet(self.double);
             self.next_sample = now + SECOND / u64::from(self.rate.max(1));
@@ -151,11 +169,8 @@ impl Mouse {
             | u8::from(y < 0) << 5
             | u8::from(x_over) << 6
             | u8::from(y_over) << 7;
-        let fourth = if self.kind == FIVE_BUTTONS {
-            z as u8 & 0xF | (self.buttons & 0x18) << 1
-        } else {
-            z as u8
-        };
+        let fourth =
+            if self.kind == FIVE_BUTTONS { z as u8 & 0xF | (self.buttons & 0x18) << 1 } else { z as u8 };
         let packet = [first, x as u8, y as u8, fourth];
         let len = if self.kind == PLAIN { 3 } else { 4 };
         if self.kind == PLAIN {

@@ -259,8 +259,7 @@ impl Chip {
 
     /// When the character timeout comes.
     fn timeout_at(&self) -> Option<Instant> {
-        (self.fifos && self.rx_len > 0 && self.rx_len < self.trigger && !self.timeout)
-            .then(|| self.rx_touched + 4 * self.rx_pace())
+        (self.fifos && self.rx_len > 0 && !self.timeout).then(|| self.rx_touched + 4 * self.rx_pace())
     }
 
     /// The next moment at which something happens that interrupts.
@@ -305,10 +304,10 @@ impl Chip {
         let data = if self.fifos { self.rx_len >= self.trigger } else { self.rx_len > 0 };
         if self.ier & ier::ELSI != 0 && self.errors != 0 {
             iir::LINE
-        } else if self.ier & ier::ERBFI != 0 && data {
-            iir::DATA
         } else if self.ier & ier::ERBFI != 0 && self.timeout {
             iir::TIMEOUT
+        } else if self.ier & ier::ERBFI != 0 && data {
+            iir::DATA
         } else if self.ier & ier::ETBEI != 0 && self.thre_pending {
             iir::THR_EMPTY
         } else if self.ier & ier::EDSSI != 0 && self.msr & msr::DELTAS != 0 {

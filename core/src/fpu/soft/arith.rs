@@ -1,29 +1,50 @@
 //! Add, subtract, multiply, divide and square root: exact cores, and the x87's operations on top of them.
 
-use super::round::{Raw, shift_right_jam, to_f80};
+use super::round::{Raw, to_f80};
 use super::{Class, F80, FloatContext, Rounding, Unpacked, flag};
 
-/// The exact sum of two finite non-zero numbers; `None` is zero.
+/// A significand moved right by `count`: upper and lower 64 bits, the last one sticky.
+#[inline]
+fn align(mant: u64, count: u32) -> (u64, u64) {
+    if count == 0 {
+        (mant, 0)
+    } else if count < 64 {
+        (mant >> count, mant << (64 - count))
+    } else if count < 128 {
+        let count = count - 64;
+        (0, mant >> count | u64::from(mant & ((1 << count) - 1) != 0))
+    } else {
+        (0, 1)
+    }
+}
+
+/// The sum of two finite non-zero numbers, sticky; `None` is zero.
 #[inline]
 #[must_use]
 pub fn add_exact(a: &Unpacked, b: &Unpacked) -> Option<Raw> {
-    let (big, small) = if (a.exp, a.mant) >= (b.exp, b.mant) { (a, b) } else { (b, a) };
-    let x = u128::from(big.mant) << 64;
-    let y = shift_right_jam(u128::from(small.mant) << 64, (big.exp - small.exp) as u32);
-    if big.sign == small.sign {
-        let (sum, carry) = x.overflowing_add(y);
-        Some(if carry {
-            Raw::new(big.sign, big.exp + 1, sum >> 1 | sum & 1 | 1 << 127)
+    let swap = a.exp < b.exp || a.exp == b.exp && a.mant < b.mant;
+    let (big, small) = if swap { (b, a) } else { (a, b) };
+    let (hi, lo) = align(small.mant, (big.exp - small.exp) as u32);
+    let (sign, exp) = (big.sign, big.exp);
+    if sign == small.sign {
+        let (sum, carry) = big.mant.overflowing_add(hi);
+        return Some(if carry {
+            Raw { sign, exp: exp + 1, hi: sum >> 1 | 1 << 63, lo: sum << 63 | lo >> 1 | lo & 1 }
         } else {
-            Raw::new(big.sign, big.exp, sum)
-        })
+            Raw { sign, exp, hi: sum, lo }
+        });
+    }
+    let hi = big.mant - hi - u64::from(lo != 0);
+    let lo = lo.wrapping_neg();
+    if hi != 0 {
+        let zeros = hi.leading_zeros();
+        let hi = hi << zeros | if zeros == 0 { 0 } else { lo >> (64 - zeros) };
+        Some(Raw { sign, exp: exp - zeros as i32, hi, lo: lo << zeros })
+    } else if lo != 0 {
+        let zeros = lo.leading_zeros();
+        Some(Raw { sign, exp: exp - 64 - zeros as i32, hi: lo << zeros, lo: 0 })
     } else {
-        let difference = x - y;
-        if difference == 0 {
-            return None;
-        }
-        let zeros = difference.leading_zeros();
-        Some(Raw::new(big.sign, big.exp - zeros as i32, difference << zeros))
+        None
     }
 }
 
@@ -126,6 +147,7 @@ pub fn note_denormals(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) {
 }
 
 /// x87 addition.
+#[inline]
 pub fn add(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.class == Class::Normal && b.class == Class::Normal {
         return match add_exact(a, b) {
@@ -133,6 +155,11 @@ pub fn add(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
             None => F80::zero(zero_sum_sign(cx)),
         };
     }
+    add_special(a, b, cx)
+}
+
+#[cold]
+fn add_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.is_nan() || b.is_nan() {
         return x87_nan(a, b, cx);
     }
@@ -163,16 +190,23 @@ pub fn add(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
 }
 
 /// x87 subtraction, `a - b`.
+#[inline]
 pub fn sub(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     // A NaN keeps its sign.
     if a.is_nan() || b.is_nan() { x87_nan(a, b, cx) } else { add(a, &b.negated(), cx) }
 }
 
 /// x87 multiplication.
+#[inline]
 pub fn mul(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.class == Class::Normal && b.class == Class::Normal {
         return to_f80(&mul_exact(a, b), cx.precision, cx);
     }
+    mul_special(a, b, cx)
+}
+
+#[cold]
+fn mul_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.is_nan() || b.is_nan() {
         return x87_nan(a, b, cx);
     }
@@ -195,10 +229,16 @@ pub fn mul(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
 }
 
 /// x87 division, `a / b`.
+#[inline]
 pub fn div(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.class == Class::Normal && b.class == Class::Normal {
         return to_f80(&div_sticky(a, b), cx.precision, cx);
     }
+    div_special(a, b, cx)
+}
+
+#[cold]
+fn div_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.is_nan() || b.is_nan() {
         return x87_nan(a, b, cx);
     }

@@ -41,27 +41,13 @@ pub trait Format: Copy + PartialEq {
         let bits = self.to_bits();
         let fraction_bits = Self::PRECISION - 1;
         let sign = bits >> (fraction_bits + Self::EXPONENT_BITS) & 1 != 0;
-        let biased = (bits >> fraction_bits) as i32 & ((1 << Self::EXPONENT_BITS) - 1);
+        let biased = (bits >> fraction_bits) as u32 & ((1 << Self::EXPONENT_BITS) - 1);
         let fraction = bits << (64 - fraction_bits) >> 1;
-        if biased == 0 {
-            if fraction == 0 {
-                return Unpacked::zero(sign);
-            }
-            let zeros = fraction.leading_zeros();
-            let exp = 1 - Self::EMAX - zeros as i32;
-            return Unpacked { sign, class: Class::Denormal, exp, mant: fraction << zeros };
+        if biased.wrapping_sub(1) < Self::EMAX as u32 * 2 {
+            let exp = biased as i32 - Self::EMAX;
+            return Unpacked { sign, class: Class::Normal, exp, mant: fraction | 1 << 63 };
         }
-        let mant = fraction | 1 << 63;
-        let class = if biased < (1 << Self::EXPONENT_BITS) - 1 {
-            Class::Normal
-        } else if fraction == 0 {
-            Class::Infinite
-        } else if fraction & 1 << 62 != 0 {
-            Class::Quiet
-        } else {
-            Class::Signalling
-        };
-        Unpacked { sign, class, exp: biased - Self::EMAX, mant }
+        unpack_special(sign, biased == 0, fraction, Self::EMAX)
     }
 
     /// Puts sign, biased exponent and significand (leading bit, present or not, in bit 63) together.
@@ -89,6 +75,27 @@ pub trait Format: Copy + PartialEq {
     fn quiet(nan: &Unpacked) -> Self {
         Self::assemble(nan.sign, (1 << Self::EXPONENT_BITS) - 1, nan.mant | 1 << 62)
     }
+}
+
+/// Takes apart what is not normal; `fraction` begins in bit 62.
+#[cold]
+fn unpack_special(sign: bool, smallest: bool, fraction: u64, emax: i32) -> Unpacked {
+    if smallest {
+        if fraction == 0 {
+            return Unpacked::zero(sign);
+        }
+        let zeros = fraction.leading_zeros();
+        let exp = 1 - emax - zeros as i32;
+        return Unpacked { sign, class: Class::Denormal, exp, mant: fraction << zeros };
+    }
+    let class = if fraction == 0 {
+        Class::Infinite
+    } else if fraction & 1 << 62 != 0 {
+        Class::Quiet
+    } else {
+        Class::Signalling
+    };
+    Unpacked { sign, class, exp: emax + 1, mant: fraction | 1 << 63 }
 }
 
 impl Format for F32 {
@@ -207,6 +214,17 @@ impl F80 {
     #[must_use]
     pub fn unpack(self) -> Unpacked {
         let sign = self.sign();
+        let biased = self.sign_exponent & 0x7FFF;
+        if biased.wrapping_sub(1) < 0x7FFE && self.mantissa >> 63 != 0 {
+            let exp = i32::from(biased) - Self::BIAS;
+            return Unpacked { sign, class: Class::Normal, exp, mant: self.mantissa };
+        }
+        self.unpack_special()
+    }
+
+    #[cold]
+    fn unpack_special(self) -> Unpacked {
+        let sign = self.sign();
         let biased = i32::from(self.sign_exponent & 0x7FFF);
         let mant = self.mantissa;
         if biased == 0 {
@@ -219,8 +237,6 @@ impl F80 {
         }
         let class = if mant >> 63 == 0 {
             Class::Unsupported
-        } else if biased < 0x7FFF {
-            Class::Normal
         } else if mant << 1 == 0 {
             Class::Infinite
         } else if mant & 1 << 62 != 0 {

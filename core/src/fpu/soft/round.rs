@@ -99,51 +99,60 @@ pub const fn shift_right_jam(bits: u128, count: u32) -> u128 {
     }
 }
 
-/// Rounds to a number of bits: the significand, whether it carried out of bit 127, exactness and direction.
+/// A significand after rounding.
+struct Cut {
+    mant: u64,
+    /// It carried out of bit 63, and is 1.0 of the next exponent.
+    carry: bool,
+    /// What to raise.
+    flags: u16,
+}
+
+/// Rounds to a number of bits.
 #[inline]
-fn round_bits(bits: u128, precision: u32, sign: bool, rounding: Rounding) -> (u128, bool, bool, bool) {
-    let unit = 1u128 << (128 - precision);
-    let rest = bits & (unit - 1);
-    let base = bits - rest;
-    if rest == 0 {
-        return (base, false, true, false);
-    }
-    if rounds_up(rounding, sign, base & unit != 0, rest, unit >> 1) {
-        let (sum, carry) = base.overflowing_add(unit);
-        (if carry { 1 << 127 } else { sum }, carry, false, true)
+fn cut(hi: u64, lo: u64, precision: u32, sign: bool, rounding: Rounding) -> Cut {
+    // The bits that go, below the ones that stay, and what half of a unit is.
+    let (base, rest, below, half) = if precision == 64 {
+        (hi, lo, 0, 1 << 63)
     } else {
-        (base, false, false, false)
+        let unit = 1u64 << (64 - precision);
+        (hi & !(unit - 1), hi & (unit - 1), lo, unit >> 1)
+    };
+    if rest | below == 0 {
+        return Cut { mant: base, carry: false, flags: 0 };
     }
+    let unit = if precision == 64 { 1 } else { half << 1 };
+    let up = match rounding {
+        Rounding::Nearest => rest > half || rest == half && (below != 0 || base & unit != 0),
+        Rounding::Down => sign,
+        Rounding::Up => !sign,
+        Rounding::Zero => false,
+    };
+    if !up {
+        return Cut { mant: base, carry: false, flags: flag::PRECISION };
+    }
+    let (sum, carry) = base.overflowing_add(unit);
+    let mant = if carry { 1 << 63 } else { sum };
+    Cut { mant, carry, flags: flag::PRECISION | flag::ROUNDED_UP }
 }
 
 /// Rounds a result to a target and raises overflow, underflow and inexact.
 #[inline]
 pub fn round(raw: &Raw, target: Target, cx: &mut FloatContext) -> Rounded {
-    let mut exp = raw.exp;
-    if exp < target.emin {
+    if raw.exp < target.emin {
         return round_tiny(raw, target, cx);
     }
-    let (bits, carry, exact, up) = round_bits(raw.bits(), target.precision, raw.sign, cx.rounding);
-    exp += i32::from(carry);
+    let cut = cut(raw.hi, raw.lo, target.precision, raw.sign, cx.rounding);
+    let exp = raw.exp + i32::from(cut.carry);
     if exp > target.emax {
-        return overflow(raw.sign, exp, bits, exact, up, target, cx);
+        return overflow(raw.sign, exp, &cut, target, cx);
     }
-    if !exact {
-        cx.raise(flag::PRECISION | if up { flag::ROUNDED_UP } else { 0 });
-    }
-    Rounded::Finite { exp, mant: (bits >> 64) as u64 }
+    cx.raise(cut.flags);
+    Rounded::Finite { exp, mant: cut.mant }
 }
 
 #[cold]
-fn overflow(
-    sign: bool,
-    exp: i32,
-    bits: u128,
-    exact: bool,
-    up: bool,
-    target: Target,
-    cx: &mut FloatContext,
-) -> Rounded {
+fn overflow(sign: bool, exp: i32, cut: &Cut, target: Target, cx: &mut FloatContext) -> Rounded {
     cx.raise(flag::OVERFLOW);
     if !cx.masked(flag::OVERFLOW) {
         let exp = exp - target.wrap;
@@ -152,10 +161,8 @@ fn overflow(
             cx.raise(flag::PRECISION | flag::ROUNDED_UP);
             return Rounded::Infinite;
         }
-        if !exact {
-            cx.raise(flag::PRECISION | if up { flag::ROUNDED_UP } else { 0 });
-        }
-        return Rounded::Finite { exp, mant: (bits >> 64) as u64 };
+        cx.raise(cut.flags);
+        return Rounded::Finite { exp, mant: cut.mant };
     }
     cx.raise(flag::PRECISION);
     let to_infinity = match cx.rounding {
@@ -175,21 +182,19 @@ fn overflow(
 #[cold]
 fn round_tiny(raw: &Raw, target: Target, cx: &mut FloatContext) -> Rounded {
     // Tininess is detected after rounding as if the exponent were unbounded.
-    let (bits, carry, exact, up) = round_bits(raw.bits(), target.precision, raw.sign, cx.rounding);
-    let tiny = raw.exp + i32::from(carry) < target.emin;
+    let unbounded = cut(raw.hi, raw.lo, target.precision, raw.sign, cx.rounding);
+    let tiny = raw.exp + i32::from(unbounded.carry) < target.emin;
     if tiny {
         if !cx.masked(flag::UNDERFLOW) {
             cx.raise(flag::UNDERFLOW);
-            let exp = raw.exp + i32::from(carry) + target.wrap;
+            let exp = raw.exp + i32::from(unbounded.carry) + target.wrap;
             if exp < target.emin && target.wrap != 0 {
                 // Only FSCALE gets so far beyond the range.
                 cx.raise(flag::PRECISION);
                 return Rounded::Finite { exp: target.emin, mant: 0 };
             }
-            if !exact {
-                cx.raise(flag::PRECISION | if up { flag::ROUNDED_UP } else { 0 });
-            }
-            return Rounded::Finite { exp, mant: (bits >> 64) as u64 };
+            cx.raise(unbounded.flags);
+            return Rounded::Finite { exp, mant: unbounded.mant };
         }
         if cx.ftz {
             cx.raise(flag::UNDERFLOW | flag::PRECISION);
@@ -197,45 +202,34 @@ fn round_tiny(raw: &Raw, target: Target, cx: &mut FloatContext) -> Rounded {
         }
     }
     let shifted = shift_right_jam(raw.bits(), (target.emin - raw.exp) as u32);
-    let (bits, _, exact, up) = round_bits(shifted, target.precision, raw.sign, cx.rounding);
-    if !exact {
-        cx.raise(flag::PRECISION | if up { flag::ROUNDED_UP } else { 0 });
-        if tiny {
-            cx.raise(flag::UNDERFLOW);
-        }
+    let bounded = cut((shifted >> 64) as u64, shifted as u64, target.precision, raw.sign, cx.rounding);
+    cx.raise(bounded.flags);
+    if tiny && bounded.flags != 0 {
+        cx.raise(flag::UNDERFLOW);
     }
-    Rounded::Finite { exp: target.emin, mant: (bits >> 64) as u64 }
+    Rounded::Finite { exp: target.emin, mant: bounded.mant }
 }
 
 /// Rounds to an x87 register.
 #[inline]
 pub fn to_f80(raw: &Raw, precision: Precision, cx: &mut FloatContext) -> F80 {
-    if precision == Precision::Extended && raw.exp >= F80::EMIN && raw.exp < F80::BIAS {
-        // The usual case, without 128-bit arithmetic.
-        let Raw { sign, mut exp, mut hi, lo } = *raw;
-        if lo != 0 {
-            cx.raise(flag::PRECISION);
-            let half = 1 << 63;
-            let up = match cx.rounding {
-                Rounding::Nearest => lo > half || lo == half && hi & 1 != 0,
-                Rounding::Down => sign,
-                Rounding::Up => !sign,
-                Rounding::Zero => false,
-            };
-            if up {
-                cx.raise(flag::ROUNDED_UP);
-                hi = hi.wrapping_add(1);
-                if hi == 0 {
-                    hi = 1 << 63;
-                    exp += 1;
-                }
-            }
-        }
-        return F80::finite(sign, exp, hi);
+    if raw.exp >= F80::EMIN && raw.exp < F80::BIAS {
+        // Neither tiny nor too large, whatever the rounding does.
+        let cut = match precision {
+            Precision::Extended => cut(raw.hi, raw.lo, 64, raw.sign, cx.rounding),
+            _ => cut(raw.hi, raw.lo, precision.bits(), raw.sign, cx.rounding),
+        };
+        cx.raise(cut.flags);
+        return F80::finite(raw.sign, raw.exp + i32::from(cut.carry), cut.mant);
     }
+    to_f80_at_limits(raw, precision, cx)
+}
+
+#[cold]
+fn to_f80_at_limits(raw: &Raw, precision: Precision, cx: &mut FloatContext) -> F80 {
     match round(raw, Target::register(precision), cx) {
         Rounded::Finite { exp, mant } if mant >> 63 != 0 => F80::finite(raw.sign, exp, mant),
-        Rounded::Finite { mant, .. } => F80::new((raw.sign as u16) << 15, mant),
+        Rounded::Finite { mant, .. } => F80::new(u16::from(raw.sign) << 15, mant),
         Rounded::Infinite => F80::infinity(raw.sign),
     }
 }
