@@ -10,11 +10,12 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use nomad86::isa::table::ROWS;
 use nomad86::isa::{Operand, Row};
 use nomad86_native::bench;
-use nomad86_native::compare::{Difference, compare, undefined_flags};
+use nomad86_native::compare::{Difference, compare};
 use nomad86_native::generate::{Generated, comparable, generate};
 use nomad86_native::oracle::{Case, DATA_SIZE, Oracle, Outcome, Segment, Stop};
 use nomad86_native::random::Rng;
 use nomad86_native::subject::Subject;
+use nomad86_native::undefined::undefined_flags;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
