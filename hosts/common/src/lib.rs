@@ -1,1 +1,4 @@
-//! nomad86-host
+//! What a machine needs of an operating system.
+
+pub mod guest;
+pub mod net;

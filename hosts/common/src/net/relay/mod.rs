@@ -1,0 +1,3 @@
+//! Frames through WebSocket relays.
+pub mod url;
+pub use url::RelayUrl;
