@@ -120,6 +120,10 @@ impl Machine {
     /// Says what is wrong with the configuration.
     pub fn new(config: Config, memory: GuestMemory) -> Result<Self, ConfigError> {
         config.validate()?;
+        crate::boot::check(&config)?;
+        if config.bios.is_empty() && config.kernel.is_none() {
+            return Err(ConfigError::NothingToBoot);
+        }
         let given = memory.len();
         let needed = config.memory_needed();
         let memory = Memory::new(memory, config.memory, config.video_memory, crate::config::ROM_SIZE)
@@ -160,9 +164,26 @@ impl Machine {
         self.devices.reset(&mut Bus { board: &mut self.board, host });
         crate::firmware::place(&self.config, &mut self.board.memory);
         self.cpu.reset();
+        if self.config.bios.is_empty() {
+            self.start_kernel(host);
+        }
         self.cache.clear(&mut self.board.memory);
         self.board.timers.set(Timer::Service, self.board.now);
         self.settle();
+    }
+
+    /// Does what firmware and a boot loader would have done, for a machine without firmware.
+    fn start_kernel(&mut self, host: &mut Host) {
+        crate::firmware::set_up_pci(&mut self.board);
+        for &(port, value) in crate::firmware::PORT_WRITES {
+            if let Some(id) = self.board.io.device(port) {
+                let mut bus = Bus { board: &mut self.board, host };
+                self.devices.write(id, port, Width::Byte, u32::from(value), &mut bus);
+            }
+        }
+        // What cannot be placed was refused when the machine was built.
+        let Ok(entry) = crate::boot::place(&self.config, &mut self.board.memory) else { return };
+        self.cpu.enter_kernel(&entry);
     }
 
     fn settle(&mut self) -> bool {

@@ -27,7 +27,7 @@ use alloc::boxed::Box;
 
 pub use fault::{Kind, Run, Trap};
 use flags::EFlags;
-use segment::{Segment, TableRegister, attr, seg};
+use segment::{Descriptor, Segment, TableRegister, attr, seg};
 use tlb::Tlb;
 
 /// What the processor reaches outside itself: memory, devices, time. `count` is the number of instructions
@@ -311,6 +311,25 @@ impl Cpu {
         self.set_cpl(0);
         self.settle_stack();
         self.settle_stepping();
+        self.flush_tlb(true);
+    }
+
+    /// Enters flat protected mode at a kernel's entry point, as a boot loader leaves the processor.
+    pub fn enter_kernel(&mut self, entry: &crate::boot::Entry) {
+        let flat = |selector, kind: u32| {
+            Segment::loaded(selector, Descriptor { low: 0xFFFF, high: 0x00CF_9000 | kind << 8 })
+        };
+        self.cr0 = cr0::ET | cr0::PE;
+        for n in 0..6 {
+            let s = if n == seg::CS { flat(entry.cs, 0xB) } else { flat(entry.ds, 0x3) };
+            self.set_segment(n, s);
+        }
+        self.gdtr = TableRegister { base: entry.gdt, limit: entry.gdt_limit };
+        self.regs[reg::EAX] = entry.eax;
+        self.regs[reg::EBX] = entry.ebx;
+        self.regs[reg::ESI] = entry.esi;
+        self.regs[reg::ESP] = entry.esp;
+        self.eip = entry.eip;
         self.flush_tlb(true);
     }
 
