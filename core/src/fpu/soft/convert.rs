@@ -68,7 +68,7 @@ pub fn to_packed_decimal(u: &Unpacked, cx: &mut FloatContext) -> Option<[u8; 10]
     let mut bytes = [0; 10];
     for byte in &mut bytes[..9] {
         let pair = (rest % 100) as u8;
-        *byte = pair / 10 << 4 | pair % 10;
+        *byte = ((pair / 10) << 4) | (pair % 10);
         rest /= 100;
     }
     bytes[9] = u8::from(u.sign) << 7;
