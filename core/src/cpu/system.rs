@@ -210,7 +210,7 @@ impl Cpu {
             self.flush_tlb(true);
         }
         if changed & cr0::PE != 0 {
-            self.code_epoch = self.code_epoch.wrapping_add(1);
+            self.new_epoch();
             if new & cr0::PE == 0 {
                 self.set_cpl(0);
             }
