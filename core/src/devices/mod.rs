@@ -8,6 +8,7 @@ pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod fw_cfg;
 pub mod ide;
 pub mod ne2k;
 pub mod pci;
@@ -182,6 +183,8 @@ devices! {
     ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
     /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
+    /// Firmware configuration interface.
+    fw_cfg: fw_cfg::FwCfg, FwCfg, ports [], timers [];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
     /// NE2000 network cards.
