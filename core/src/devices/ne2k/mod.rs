@@ -24,7 +24,7 @@ use crate::archive::Archive;
 use crate::board::{Source, Width};
 use crate::config::{CardModel, Config};
 use crate::host::Network;
-use crate::net::{Counters, MacAddress, MacPair, Translator};
+use crate::net::{Counters, MacAddress, MacPair, MacPolicy, Translator};
 use crate::time::Timer;
 use alloc::vec::Vec;
 use chip::{Chip, Wire};
@@ -158,6 +158,45 @@ impl Ne2k {
         if let Some(card) = self.card_mut(number) {
             card.chip.burn(mac);
             card.translator = Translator::new(MacPair::same(mac));
+        }
+    }
+
+    /// Applies what was asked for when the machine was restored; `fresh` is the new address, if one is
+    /// needed. The guest's address is the image's, however many generations it has been through.
+    pub fn restored(&mut self, number: usize, policy: MacPolicy, fresh: MacAddress) {
+        match policy {
+            MacPolicy::Randomise => self.set_mac(number, fresh),
+            MacPolicy::Preserve => {}
+            MacPolicy::Translate => self.set_wire(number, fresh),
+        }
+    }
+
+    /// The slot of card `number`, if it is a PCI card.
+    #[must_use]
+    pub fn slot(&self, number: usize) -> Option<Slot> {
+        match self.card(number)?.place {
+            Place::Pci(slot) => Some(slot),
+            Place::Isa { .. } => None,
+        }
+    }
+
+    /// Takes a PCI card out of its slot, as the guest has asked for through hot plug.
+    pub fn unplug(&mut self, slot: Slot, bus: &mut Bus<'_>) {
+        for card in &mut self.cards {
+            if matches!(card.place, Place::Pci(place) if place == slot) {
+                card.chip.power_cycle();
+                bus.board.remove_pci(slot);
+            }
+        }
+    }
+
+    /// Puts a PCI card back into its slot, switched off as hardware comes up.
+    pub fn plug(&mut self, slot: Slot, bus: &mut Bus<'_>) {
+        for card in &mut self.cards {
+            if matches!(card.place, Place::Pci(place) if place == slot) {
+                card.chip.power_cycle();
+                bus.board.add_pci(slot, &Self::identity());
+            }
         }
     }
 

@@ -67,10 +67,8 @@ impl Chip {
         let crc: &[u8] = if own_crc { &[] } else { &generated };
         let received = packet.iter().chain(crc);
         let count = ((length + crc.len()) as u16).to_le_bytes();
-        let mut at = 0;
-        for &byte in received.chain(&[count[0], count[1], count[1]]) {
+        for (at, &byte) in received.chain(&[count[0], count[1], count[1]]).enumerate() {
             self.fifo[at & 7] = byte;
-            at += 1;
         }
         // Transmitter and receiver share the CRC logic: what the one generates the other cannot check.
         let right = own_crc

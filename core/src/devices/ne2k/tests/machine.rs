@@ -8,7 +8,7 @@ use crate::devices::ne2k::Ne2k;
 use crate::devices::pci::{PciHost, Slot};
 use crate::devices::{Bus, Device, DeviceId, save_section, testing};
 use crate::host::{Host, Network};
-use crate::net::{MacPair, Translator};
+use crate::net::{MacPair, MacPolicy};
 use std::boxed::Box;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -323,7 +323,6 @@ fn second_and_third_generations_keep_the_guests_address() {
         assert_eq!(pc.packet(pc.ne2k.chip(0).unwrap().ring().curr - 1).0, MAC);
         image = pc.save();
     }
-    assert_eq!(Translator::default().macs().guest, MacAddress::ZERO);
 }
 
 #[test]
@@ -353,4 +352,43 @@ fn a_machine_reset_stops_the_cards_and_lowers_their_lines() {
     assert_eq!(pc.inb(0), 0x21);
     assert_eq!(pc.prom(), MAC.0);
     assert_eq!(pc.ne2k.macs(0).unwrap().wire, WIRE, "the wire address outlives it");
+}
+
+#[test]
+fn each_policy_gives_a_restored_card_its_addresses() {
+    let image = Pc::with_pci_card().save();
+    for (policy, expected) in [
+        (MacPolicy::Randomise, MacPair::same(WIRE)),
+        (MacPolicy::Preserve, MacPair::same(MAC)),
+        (MacPolicy::Translate, MacPair { guest: MAC, wire: WIRE }),
+    ] {
+        let mut pc = Pc::with_pci_card();
+        pc.load(&image);
+        pc.ne2k.restored(0, policy, WIRE);
+        assert_eq!(pc.ne2k.macs(0), Some(expected), "{policy}");
+        assert_eq!(pc.ne2k.chip(0).unwrap().memory().mac(), expected.guest);
+    }
+}
+
+#[test]
+fn a_card_that_was_unplugged_and_plugged_in_comes_up_with_its_new_address() {
+    let mut pc = Pc::with_pci_card();
+    pc.board.write_pci(Slot::ISA, 0x60, &[11, 11, 11, 11]);
+    pc.arrive(MAC, PEER);
+    assert_eq!(pc.board.irq.levels(), 1 << 11);
+    pc.ne2k.restored(0, MacPolicy::Randomise, WIRE);
+    let slot = pc.ne2k.slot(0).unwrap();
+    let bus = &mut Bus { board: &mut pc.board, host: &mut pc.host };
+    pc.ne2k.unplug(slot, bus);
+    assert!(!bus.board.pci.is_present(slot));
+    assert_eq!(bus.board.io.device(0xC100), None);
+    assert_eq!(bus.board.irq.levels(), 0);
+    pc.ne2k.plug(slot, bus);
+    assert_eq!(pc.board.io.device(0xC100), None, "as hardware comes up: nothing is assigned");
+    pc.place(slot, 0xD000);
+    pc.base = 0xD000;
+    assert_eq!(pc.inb(0), 0x21);
+    pc.bring_up();
+    pc.arrive(WIRE, PEER);
+    assert_eq!(pc.packet(0x4D), (WIRE, PEER));
 }
