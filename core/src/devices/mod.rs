@@ -10,6 +10,7 @@ pub mod debug;
 pub mod dma;
 pub mod fw_cfg;
 pub mod ide;
+pub mod ne2k;
 pub mod pci;
 pub mod pic;
 pub mod pit;
@@ -186,6 +187,8 @@ devices! {
     fw_cfg: fw_cfg::FwCfg, FwCfg, ports [], timers [];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// NE2000 network cards.
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [];
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }
