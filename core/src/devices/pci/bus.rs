@@ -336,16 +336,15 @@ impl Field for PciBus {
             a.field(&mut devfn);
             a.field(&mut config);
             a.field(&mut intx);
-            if a.is_loading() {
-                if let Some(f) = self.function_mut(Slot(devfn)) {
-                    f.intx = intx;
-                    // What no guest can change and no device does stays as it was built.
-                    for (at, byte) in config.into_iter().enumerate() {
-                        if at >= 0x40 || f.mask[at] != 0 {
-                            let mask = if at < 0x40 { f.mask[at] } else { 0xFF };
-                            f.config[at] = f.config[at] & !mask | byte & mask;
-                        }
-                    }
+            if !a.is_loading() {
+                continue;
+            }
+            if let Some(f) = self.function_mut(Slot(devfn)) {
+                f.intx = intx;
+                // What no guest can change in the header stays as it was built.
+                for (at, byte) in config.into_iter().enumerate() {
+                    let mask = if at < 0x40 { f.mask[at] } else { 0xFF };
+                    f.config[at] = f.config[at] & !mask | byte & mask;
                 }
             }
         }
