@@ -15,6 +15,7 @@ pub mod pit;
 pub mod port92;
 pub mod ps2;
 pub mod rtc;
+pub mod sb16;
 pub mod speaker;
 pub mod uart;
 pub mod vga;
@@ -183,6 +184,8 @@ devices! {
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// Sound Blaster 16.
+    sb16: sb16::Sb16, Sb16, ports [0x220..=0x22F], timers [Sb16];
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }
