@@ -361,6 +361,9 @@ impl Cpu {
         }
         self.cpl = cpl;
         self.tlb_mode = if cpl == 3 { 2 } else { 0 };
+        if self.flags.has(flags::bit::AC) || self.tlb.watching {
+            self.settle_watching();
+        }
     }
 
     /// To be called after any change of SS.
@@ -382,11 +385,24 @@ impl Cpu {
     pub fn settle_stepping(&mut self) {
         let breakpoints = (0..4).any(|n| self.dr[7] >> (2 * n) & 3 != 0);
         self.stepping = self.flags.has(flags::bit::TF) || breakpoints;
+        self.settle_watching();
+    }
+
+    /// To be called after any change of DR7, CPL, EFLAGS.AC or CR0.AM: data breakpoints and alignment checks
+    /// send every access the slow way.
+    pub fn settle_watching(&mut self) {
         let data = (0..4).any(|n| self.dr[7] >> (2 * n) & 3 != 0 && self.dr[7] >> (16 + 4 * n) & 3 != 0);
-        if self.tlb.watching != data {
-            self.tlb.watching = data;
+        let watching = data || self.checks_alignment();
+        if self.tlb.watching != watching {
+            self.tlb.watching = watching;
             self.flush_tlb(true);
         }
+    }
+
+    /// Whether misaligned data accesses raise #AC.
+    #[must_use]
+    pub const fn checks_alignment(&self) -> bool {
+        self.cpl == 3 && self.cr0 & cr0::AM != 0 && self.flags.has(flags::bit::AC)
     }
 
     /// Sets EFLAGS as a whole.

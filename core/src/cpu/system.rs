@@ -203,6 +203,9 @@ impl Cpu {
             self.load_pdptes(self.cr3, io)?;
         }
         self.cr0 = new;
+        if changed & cr0::AM != 0 {
+            self.settle_watching();
+        }
         if changed & (cr0::PG | cr0::WP | cr0::PE) != 0 {
             self.flush_tlb(true);
         }

@@ -104,15 +104,15 @@ pub(crate) fn shld<W: Word, D: Place, S: Place, N: Place>(c: &mut Cpu, i: &Inst,
             return a;
         }
         let (high, low) = (a.u32(), low.u32());
-        // With 16 bits and a count above 16 the bits shifted in run on into the first operand again.
+        // With 16 bits and a count above 16, which is left open by the manuals, the second operand comes again.
         let wide = if W::BITS == 16 {
-            (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(high)) << n
+            (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(low)) << n
         } else {
             (u64::from(high) << 32 | u64::from(low)) << n
         };
         let r = W::of((wide >> 32) as u32);
         let cf = if W::BITS == 16 {
-            let before = (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(high)) << (n - 1);
+            let before = (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(low)) << (n - 1);
             before >> 47 & 1 != 0
         } else {
             high >> (32 - n) & 1 != 0
@@ -132,7 +132,7 @@ pub(crate) fn shrd<W: Word, D: Place, S: Place, N: Place>(c: &mut Cpu, i: &Inst,
         }
         let (low, high) = (a.u32(), high.u32());
         let wide = if W::BITS == 16 {
-            u64::from(low) << 32 | u64::from(high) << 16 | u64::from(low)
+            u64::from(high) << 32 | u64::from(high) << 16 | u64::from(low)
         } else {
             u64::from(high) << 32 | u64::from(low)
         };

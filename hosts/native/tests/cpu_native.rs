@@ -10,11 +10,12 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use nomad86::isa::table::ROWS;
 use nomad86::isa::{Operand, Row};
 use nomad86_native::bench;
-use nomad86_native::compare::{Difference, compare, undefined_flags};
+use nomad86_native::compare::{Difference, compare};
 use nomad86_native::generate::{Generated, comparable, generate};
 use nomad86_native::oracle::{Case, DATA_SIZE, Oracle, Outcome, Segment, Stop};
 use nomad86_native::random::Rng;
 use nomad86_native::subject::Subject;
+use nomad86_native::undefined::undefined_flags;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -69,12 +70,24 @@ fn one(row: &Row, generated: &Generated, oracle: &mut Oracle, subject: &mut Subj
     if expected.stop == Stop::Halt {
         report.completed += 1;
     }
+    if row.mnemonic == "fxsave"
+        && let Some(first) = (0..DATA_SIZE).find(|&at| oracle.data()[at] != subject.data()[at])
+        && first & 12 == 12
+    {
+        // MXCSR_MASK: the host has AMD's bit for misaligned operands as well.
+        let place = first & !3..(first & !3) + 4;
+        let mask = oracle.data()[place.clone()].to_vec();
+        subject.data_mut()[place].copy_from_slice(&mask);
+    }
     let mut differences = compare(&expected, &found, undefined(row, generated));
     if oracle.data() != subject.data() {
         let first = (0..DATA_SIZE).find(|&at| oracle.data()[at] != subject.data()[at]).unwrap_or(0);
         differences.push(Difference::Memory(first));
     }
-    forgive(row, &mut differences);
+    if differences.contains(&Difference::UndefinedFlags) {
+        *report.undefined.entry(row.mnemonic).or_insert(0) += 1;
+    }
+    forgive(row, generated, &expected, &found, &mut differences);
     if !differences.is_empty() {
         report.add(row, generated, &expected, &found, &differences, oracle, subject);
     }
@@ -104,9 +117,85 @@ fn is_prefix(byte: u8) -> bool {
     matches!(byte, 0x26 | 0x2E | 0x36 | 0x3E | 0x64..=0x67 | 0xF0 | 0xF2 | 0xF3)
 }
 
-/// Takes away what may differ by design; each with the reason.
-fn forgive(_row: &Row, differences: &mut Vec<Difference>) {
+/// Takes away what may differ, each with the reason.
+fn forgive(
+    row: &Row,
+    generated: &Generated,
+    host: &Outcome,
+    ours: &Outcome,
+    differences: &mut Vec<Difference>,
+) {
+    // Left open by the manuals; what this host does with them is not what every processor does.
     differences.retain(|difference| *difference != Difference::UndefinedFlags);
+    let both_fault = match (host.stop, ours.stop) {
+        (
+            Stop::Fault { vector: a, error: x, address: p },
+            Stop::Fault { vector: b, error: y, address: q },
+        ) => Some(((a, x, p), (b, y, q))),
+        _ => None,
+    };
+    let locked = generated.code.iter().take_while(|b| is_prefix(**b)).any(|&b| b == 0xF0);
+    match row.mnemonic {
+        // Approximated to within one unit in the last place, and C1 tells which way it was rounded.
+        "f2xm1" | "fcos" | "fpatan" | "fptan" | "fsin" | "fsincos" | "fyl2x" | "fyl2xp1" => {
+            if let (Some(a), Some(b)) = (&host.fx, &ours.fx) {
+                differences.retain(|difference| match *difference {
+                    Difference::St(n @ 0..2) => {
+                        !near(&a[32 + 16 * usize::from(n)..], &b[32 + 16 * usize::from(n)..])
+                    }
+                    Difference::Conditions => (a[3] ^ b[3]) & 0x45 != 0,
+                    _ => true,
+                });
+            }
+        }
+        // Which of several words on the stack is touched first, and whether a selector is looked at before the
+        // rest is, differs between makers: any fault is as good as another.
+        "retf" | "iret" if both_fault.is_some() => differences.retain(|d| *d != Difference::Stop),
+        // Images are moved in pieces, some of them before a fault, in an order of each maker's own, and wrap
+        // with 16-bit offsets.
+        "fldenv" | "frstor" | "fnsave" | "fnstenv" | "fxsave" | "fxrstor"
+            if generated.aim.is_some_and(|aim| aim + 512 > DATA_SIZE) =>
+        {
+            differences.clear();
+        }
+        // The same for registers.
+        "popa" if both_fault.is_some() => differences.retain(|d| !matches!(d, Difference::Register(_))),
+        // A misaligned image is #GP to the manuals and #AC, when that is on, to this host; CR2 may be of any
+        // part of it.
+        "fxsave" | "fxrstor" => match both_fault {
+            Some(((17, ..), (13, ..)) | ((14, ..), (14, ..))) => {
+                differences.retain(|d| *d != Difference::Stop)
+            }
+            _ => {}
+        },
+        // Whether the target is looked at before the return address is pushed.
+        "call" if both_fault.is_some() => differences.retain(|d| *d != Difference::Stop),
+        // Whether the word under the new frame is tried, so that it could be misaligned.
+        "enter" if matches!(host.stop, Stop::Fault { vector: 17, .. }) => differences.clear(),
+        // The host's hypervisor shows it as a fault.
+        "int1" => differences.retain(|d| *d != Difference::Eip),
+        // This host's processor does not refuse LOCK there; the manuals say #UD.
+        "verr" | "verw" if locked => differences.clear(),
+        // LOCK MOV CR0 is how AMD reaches CR8.
+        "mov" if locked && matches!(row.operands, [Operand::Cd, ..] | [_, Operand::Cd, ..]) => {
+            differences.clear()
+        }
+        _ => {}
+    }
+}
+
+/// Whether two 80-bit values are neighbours.
+fn near(a: &[u8], b: &[u8]) -> bool {
+    let key = |bytes: &[u8]| {
+        let mut image = [0; 16];
+        image[..10].copy_from_slice(&bytes[..10]);
+        let value = u128::from_le_bytes(image);
+        let magnitude = i128::try_from(value & ((1 << 79) - 1)).unwrap_or(0);
+        // Without the explicit integer bit exponent and fraction are one number.
+        let joined = (magnitude >> 64 << 63) | (magnitude & ((1 << 63) - 1));
+        if value >> 79 & 1 != 0 { -joined } else { joined }
+    };
+    (key(a) - key(b)).abs() <= 1
 }
 
 struct Group {
@@ -121,11 +210,20 @@ struct Report {
     completed: u64,
     different: u64,
     groups: BTreeMap<String, Group>,
+    /// Cases in which flags that the manuals leave undefined differ.
+    undefined: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
     fn new(show: u64) -> Self {
-        Self { show, cases: 0, completed: 0, different: 0, groups: BTreeMap::new() }
+        Self {
+            show,
+            cases: 0,
+            completed: 0,
+            different: 0,
+            groups: BTreeMap::new(),
+            undefined: BTreeMap::new(),
+        }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -164,6 +262,7 @@ impl Report {
             self.different,
             self.groups.len()
         );
+        let _ = writeln!(text, "undefined flags differ (not counted): {:?}", self.undefined);
         for (name, group) in &self.groups {
             let _ = writeln!(text, "{name}: {} differ: {:?}", group.count, group.kinds);
             for example in &group.examples {

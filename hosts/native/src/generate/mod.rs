@@ -118,7 +118,7 @@ impl<'b> Builder<'b> {
         };
         let gpr = std::array::from_fn(|_| rng.integer(32) as u32);
         let mut eflags = (rng.bits() as u32) & eflags::STATUS | 2;
-        for (flag, percent) in [(eflags::DF, 30), (eflags::TF, 1), (eflags::AC, 1)] {
+        for (flag, percent) in [(eflags::DF, 30), (eflags::TF, 1), (eflags::AC, 3)] {
             if rng.percent(percent) {
                 eflags |= flag;
             }
