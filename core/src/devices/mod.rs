@@ -17,6 +17,7 @@ pub mod pit;
 pub mod port92;
 pub mod ps2;
 pub mod rtc;
+pub mod sb16;
 pub mod speaker;
 pub mod uart;
 pub mod vga;
@@ -187,6 +188,8 @@ devices! {
     fw_cfg: fw_cfg::FwCfg, FwCfg, ports [], timers [];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// Sound Blaster 16.
+    sb16: sb16::Sb16, Sb16, ports [0x220..=0x22F], timers [Sb16];
     /// NE2000 network cards.
     ne2k: ne2k::Ne2k, Ne2k, ports [], timers [];
     /// Display adapter.
