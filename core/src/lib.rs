@@ -4,8 +4,19 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+#[macro_use]
+pub mod archive;
+pub mod board;
+pub mod boot;
+pub mod config;
+pub mod cpu;
 pub mod devices;
+mod exec;
+pub mod firmware;
 pub mod fpu;
 pub mod host;
+pub mod isa;
+pub mod machine;
+pub mod memory;
 pub mod net;
 pub mod time;

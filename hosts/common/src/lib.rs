@@ -1,3 +1,4 @@
 //! What a machine needs of an operating system.
 
+pub mod guest;
 pub mod net;

@@ -1,0 +1,327 @@
+//! Decoded blocks: the cache that the interpreter executes from and that a recompiler starts from.
+//!
+//! A block is a run of instructions from one physical address, decoded under one set of mode bits, that ends
+//! at a branch, at an instruction that may change the mode, at the end of the page or at [`MAX_BLOCK`]. The
+//! last instruction may reach into the next page; the block then depends on that page as well.
+
+use crate::isa::Inst;
+use crate::memory::{Memory, PhysAddr};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The most instructions in a block.
+pub const MAX_BLOCK: usize = 64;
+/// No block.
+pub const NONE: u32 = u32::MAX;
+
+/// Mode bits that blocks depend on.
+pub mod mode {
+    /// CS.D: 32-bit defaults.
+    pub const CODE32: u32 = 1 << 0;
+}
+
+/// A decoded block.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// Physical address of its first byte.
+    pub phys: PhysAddr,
+    /// Physical address of the page that its last instruction reaches into, or 0.
+    pub second: PhysAddr,
+    /// Mode bits.
+    pub mode: u32,
+    /// First instruction in the arena.
+    pub first: u32,
+    /// Number of instructions.
+    pub count: u16,
+    /// Bytes.
+    pub len: u16,
+    /// Still to be used.
+    pub live: bool,
+    /// Times entered, saturating: heat for recompilers.
+    pub heat: u16,
+    /// Next block in the same hash list.
+    next_hash: u32,
+    /// Next block on the same backing page.
+    next_page: u32,
+    /// Next block whose second page is the same.
+    next_second: u32,
+    /// Backing pages (`u32::MAX` when not in the backing).
+    page: u32,
+    second_page: u32,
+}
+
+/// A recent entry point: linear address to block.
+#[derive(Clone, Copy)]
+struct Recent {
+    eip: u32,
+    epoch: u32,
+    block: u32,
+}
+
+const HASH: usize = 1 << 14;
+const RECENT: usize = 1 << 12;
+
+/// Sizes of the cache.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheSize {
+    /// Instructions.
+    pub instructions: usize,
+    /// Blocks.
+    pub blocks: usize,
+}
+
+impl Default for CacheSize {
+    fn default() -> Self {
+        Self { instructions: 384 << 10, blocks: 96 << 10 }
+    }
+}
+
+/// Counters.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CacheStats {
+    /// Blocks decoded.
+    pub decoded: u64,
+    /// Times that everything was dropped because the cache was full.
+    pub full_flushes: u64,
+    /// Blocks dropped because their bytes were overwritten.
+    pub invalidated: u64,
+    /// Entries that were not among the recent ones.
+    pub recent_misses: u64,
+}
+
+/// The cache.
+pub struct BlockCache {
+    insts: Vec<Inst>,
+    blocks: Vec<Block>,
+    hash: Box<[u32]>,
+    pages: Vec<u32>,
+    seconds: Vec<u32>,
+    recent: Box<[Recent]>,
+    size: CacheSize,
+    /// Counters.
+    pub stats: CacheStats,
+}
+
+impl BlockCache {
+    /// An empty cache for a machine whose backing has `pages` pages. Allocates all that it will ever use.
+    #[must_use]
+    pub fn new(pages: usize, size: CacheSize) -> Self {
+        Self {
+            insts: Vec::with_capacity(size.instructions),
+            blocks: Vec::with_capacity(size.blocks),
+            hash: vec![NONE; HASH].into_boxed_slice(),
+            pages: vec![NONE; pages],
+            seconds: vec![NONE; pages],
+            recent: vec![Recent { eip: 0, epoch: 0, block: NONE }; RECENT].into_boxed_slice(),
+            size,
+            stats: CacheStats::default(),
+        }
+    }
+
+    const fn hash(phys: PhysAddr, mode: u32) -> usize {
+        let x = (phys as u32).wrapping_mul(0x9E37_79B1) ^ mode.wrapping_mul(0x85EB_CA6B);
+        (x >> 16) as usize & (HASH - 1)
+    }
+
+    /// The block that was last entered at this linear address under the same epoch.
+    #[inline(always)]
+    #[must_use]
+    pub fn recent(&self, linear: u32, epoch: u32) -> Option<u32> {
+        let r = &self.recent[linear as usize & (RECENT - 1)];
+        (r.eip == linear && r.epoch == epoch && r.block != NONE && self.blocks[r.block as usize].live)
+            .then_some(r.block)
+    }
+
+    /// Remembers an entry point.
+    pub fn remember(&mut self, linear: u32, epoch: u32, block: u32) {
+        self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block };
+    }
+
+    /// Looks a block up by its key.
+    pub fn find(&mut self, phys: PhysAddr, mode: u32) -> Option<u32> {
+        self.stats.recent_misses += 1;
+        let mut at = self.hash[Self::hash(phys, mode)];
+        while at != NONE {
+            let b = &self.blocks[at as usize];
+            if b.live && b.phys == phys && b.mode == mode {
+                return Some(at);
+            }
+            at = b.next_hash;
+        }
+        None
+    }
+
+    /// A block.
+    #[inline(always)]
+    #[must_use]
+    pub fn block(&self, number: u32) -> &Block {
+        &self.blocks[number as usize]
+    }
+
+    /// A block's instructions.
+    #[inline(always)]
+    #[must_use]
+    pub fn insts(&self, number: u32) -> &[Inst] {
+        let b = &self.blocks[number as usize];
+        &self.insts[b.first as usize..b.first as usize + usize::from(b.count)]
+    }
+
+    /// Makes room for a block's worth of instructions, by dropping everything if need be.
+    pub fn reserve(&mut self, memory: &mut Memory) {
+        if self.insts.len() + MAX_BLOCK > self.size.instructions || self.blocks.len() >= self.size.blocks {
+            self.stats.full_flushes += 1;
+            self.clear(memory);
+        }
+    }
+
+    /// Adds a block ([`Self::reserve`] was called). `page` and `second_page` are backing offsets of the bytes
+    /// it was decoded from, if they lie in the backing; its instructions' `end` fields are filled in here.
+    pub fn add(
+        &mut self,
+        phys: PhysAddr,
+        mode: u32,
+        insts: &[Inst],
+        page: Option<usize>,
+        second: Option<(PhysAddr, Option<usize>)>,
+    ) -> u32 {
+        let number = self.blocks.len() as u32;
+        let first = self.insts.len() as u32;
+        let mut end = 0;
+        for i in insts {
+            end += u16::from(i.len);
+            self.insts.push(Inst { end, ..*i });
+        }
+        let index = |offset: Option<usize>| offset.map_or(NONE, |o| (o / crate::memory::PAGE) as u32);
+        let slot = Self::hash(phys, mode);
+        let page = index(page);
+        let second_page = index(second.and_then(|s| s.1));
+        let mut block = Block {
+            phys,
+            second: second.map_or(0, |s| s.0),
+            mode,
+            first,
+            count: insts.len() as u16,
+            len: end,
+            live: true,
+            heat: 0,
+            next_hash: self.hash[slot],
+            next_page: NONE,
+            next_second: NONE,
+            page,
+            second_page,
+        };
+        self.hash[slot] = number;
+        if let Some(head) = self.pages.get_mut(page as usize) {
+            block.next_page = core::mem::replace(head, number);
+        }
+        if let Some(head) = self.seconds.get_mut(second_page as usize) {
+            block.next_second = core::mem::replace(head, number);
+        }
+        self.blocks.push(block);
+        self.stats.decoded += 1;
+        number
+    }
+
+    /// Drops blocks that have bytes on the given 64-byte lines of a backing page, and recomputes which lines
+    /// of the page still hold code.
+    pub fn invalidate(&mut self, page: u32, lines: u64, memory: &mut Memory) {
+        let mut left = 0;
+        let mut dropped = 0;
+        let Some(&head) = self.pages.get(page as usize) else { return };
+        let mut at = head;
+        while at != NONE {
+            let b = &mut self.blocks[at as usize];
+            let from = b.phys as usize & 0xFFF;
+            let covered = line_mask(from, usize::from(b.len));
+            if b.live && covered & lines != 0 {
+                b.live = false;
+                dropped += 1;
+            } else if b.live {
+                left |= covered;
+            }
+            at = b.next_page;
+        }
+        let mut at = self.seconds[page as usize];
+        while at != NONE {
+            let b = &mut self.blocks[at as usize];
+            let over = (b.phys as usize & 0xFFF) + usize::from(b.len) - 0x1000;
+            let covered = line_mask(0, over);
+            if b.live && covered & lines != 0 {
+                b.live = false;
+                dropped += 1;
+            } else if b.live {
+                left |= covered;
+            }
+            at = b.next_second;
+        }
+        // Dead blocks are unlinked, so that a page that is written over and over does not grow a list.
+        self.prune(page);
+        self.stats.invalidated += dropped;
+        memory.set_code_lines(page, left);
+    }
+
+    fn prune(&mut self, page: u32) {
+        let mut head = self.pages[page as usize];
+        while head != NONE && !self.blocks[head as usize].live {
+            self.unlink_hash(head);
+            head = self.blocks[head as usize].next_page;
+        }
+        self.pages[page as usize] = head;
+        let mut at = head;
+        while at != NONE {
+            let mut next = self.blocks[at as usize].next_page;
+            while next != NONE && !self.blocks[next as usize].live {
+                self.unlink_hash(next);
+                next = self.blocks[next as usize].next_page;
+            }
+            self.blocks[at as usize].next_page = next;
+            at = next;
+        }
+    }
+
+    fn unlink_hash(&mut self, number: u32) {
+        let b = self.blocks[number as usize];
+        let slot = Self::hash(b.phys, b.mode);
+        if self.hash[slot] == number {
+            self.hash[slot] = b.next_hash;
+            return;
+        }
+        let mut at = self.hash[slot];
+        while at != NONE {
+            let next = self.blocks[at as usize].next_hash;
+            if next == number {
+                self.blocks[at as usize].next_hash = b.next_hash;
+                return;
+            }
+            at = next;
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self, memory: &mut Memory) {
+        for b in &self.blocks {
+            for page in [b.page, b.second_page] {
+                if let Some(head) = self.pages.get_mut(page as usize) {
+                    *head = NONE;
+                    self.seconds[page as usize] = NONE;
+                }
+            }
+        }
+        self.insts.clear();
+        self.blocks.clear();
+        self.hash.fill(NONE);
+        self.recent.fill(Recent { eip: 0, epoch: 0, block: NONE });
+        memory.clear_code();
+    }
+}
+
+/// Lines touched by `len` bytes from `from` on, within one page.
+const fn line_mask(from: usize, len: usize) -> u64 {
+    if len == 0 {
+        return 0;
+    }
+    let last = from + len - 1;
+    let last = if last > 0xFFF { 63 } else { last / 64 };
+    (u64::MAX << (from / 64)) & (u64::MAX >> (63 - last))
+}

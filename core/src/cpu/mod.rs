@@ -1,0 +1,520 @@
+//! The processor: registers, address translation, exceptions, and the loop that executes decoded blocks.
+
+pub mod access;
+pub mod block;
+pub mod cpuid;
+pub mod debug;
+pub mod fault;
+pub mod flags;
+pub mod flat;
+pub mod interrupt;
+pub mod msr;
+pub mod paging;
+pub mod run;
+pub mod segment;
+pub mod system;
+pub mod task;
+pub mod tlb;
+pub mod transfer;
+
+use crate::archive::{Archive, Field};
+use crate::board::Width;
+use crate::config::CpuModel;
+use crate::fpu::Fpu;
+use crate::isa::decode::Features;
+use crate::memory::{Memory, PhysAddr};
+use alloc::boxed::Box;
+
+pub use fault::{Kind, Run, Trap};
+use flags::EFlags;
+use segment::{Descriptor, Segment, TableRegister, attr, seg};
+use tlb::Tlb;
+
+/// What the processor reaches outside itself: memory, devices, time. `count` is the number of instructions
+/// executed so far, from which virtual time is made.
+pub trait Io {
+    /// Guest memory.
+    fn memory(&mut self) -> &mut Memory;
+    /// A read that a device answers.
+    fn mmio_read(&mut self, at: PhysAddr, width: Width, count: u64) -> u32;
+    /// A write that a device answers.
+    fn mmio_write(&mut self, at: PhysAddr, width: Width, value: u32, count: u64);
+    /// IN.
+    fn port_in(&mut self, port: u16, width: Width, count: u64) -> u32;
+    /// OUT.
+    fn port_out(&mut self, port: u16, width: Width, value: u32, count: u64);
+    /// Virtual nanoseconds since the machine was built.
+    fn nanoseconds(&mut self, count: u64) -> u64;
+    /// The local APIC's base MSR: sets it when a value is given, returns what it is.
+    fn apic_base(&mut self, value: Option<u64>) -> u64;
+    /// The FERR# pin.
+    fn ferr(&mut self, level: bool);
+    /// A random number for RDRAND.
+    fn random(&mut self) -> u64;
+    /// What waits at the next boundary: bits of [`event`].
+    fn events(&self) -> u32;
+}
+
+/// What the outside has for the processor at a boundary.
+pub mod event {
+    /// A reset, a power-off, or an earlier deadline: leave the loop.
+    pub const LEAVE: u32 = 1 << 0;
+    /// An interrupt controller raises INTR.
+    pub const INTERRUPT: u32 = 1 << 1;
+    /// Code was overwritten.
+    pub const CODE: u32 = 1 << 2;
+    /// The physical map changed.
+    pub const MAP: u32 = 1 << 3;
+}
+
+/// Numbers of the general registers.
+pub mod reg {
+    /// EAX.
+    pub const EAX: usize = 0;
+    /// ECX.
+    pub const ECX: usize = 1;
+    /// EDX.
+    pub const EDX: usize = 2;
+    /// EBX.
+    pub const EBX: usize = 3;
+    /// ESP.
+    pub const ESP: usize = 4;
+    /// EBP.
+    pub const EBP: usize = 5;
+    /// ESI.
+    pub const ESI: usize = 6;
+    /// EDI.
+    pub const EDI: usize = 7;
+}
+
+/// Bits of CR0.
+pub mod cr0 {
+    /// Protected mode.
+    pub const PE: u32 = 1 << 0;
+    /// WAIT obeys TS.
+    pub const MP: u32 = 1 << 1;
+    /// No coprocessor.
+    pub const EM: u32 = 1 << 2;
+    /// Task switched.
+    pub const TS: u32 = 1 << 3;
+    /// 387 present (always one).
+    pub const ET: u32 = 1 << 4;
+    /// Report x87 errors by #MF.
+    pub const NE: u32 = 1 << 5;
+    /// Write protection holds for the supervisor as well.
+    pub const WP: u32 = 1 << 16;
+    /// Alignment checks.
+    pub const AM: u32 = 1 << 18;
+    /// Not write-through.
+    pub const NW: u32 = 1 << 29;
+    /// Cache disable.
+    pub const CD: u32 = 1 << 30;
+    /// Paging.
+    pub const PG: u32 = 1 << 31;
+}
+
+/// Bits of CR4.
+pub mod cr4 {
+    /// Virtual-8086 mode extensions.
+    pub const VME: u32 = 1 << 0;
+    /// Protected-mode virtual interrupts.
+    pub const PVI: u32 = 1 << 1;
+    /// RDTSC for the supervisor only.
+    pub const TSD: u32 = 1 << 2;
+    /// Debug extensions.
+    pub const DE: u32 = 1 << 3;
+    /// 4 MiB pages.
+    pub const PSE: u32 = 1 << 4;
+    /// Physical address extension.
+    pub const PAE: u32 = 1 << 5;
+    /// Machine check.
+    pub const MCE: u32 = 1 << 6;
+    /// Global pages.
+    pub const PGE: u32 = 1 << 7;
+    /// RDPMC at any level.
+    pub const PCE: u32 = 1 << 8;
+    /// FXSAVE and SSE.
+    pub const OSFXSR: u32 = 1 << 9;
+    /// #XM.
+    pub const OSXMMEXCPT: u32 = 1 << 10;
+}
+
+/// Why the processor stopped executing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The budget is used up, or something needs attention at a boundary.
+    Boundary,
+    /// HLT.
+    Halt,
+    /// Triple fault.
+    Shutdown,
+}
+
+/// The processor.
+pub struct Cpu {
+    /// EAX ECX EDX EBX ESP EBP ESI EDI, and a ninth that is always 0.
+    pub regs: [u32; 9],
+    /// Offset of the next instruction (between blocks).
+    pub eip: u32,
+    /// Offset of the first instruction of the block being executed.
+    pub block_eip: u32,
+    /// Position in the block of the instruction being executed.
+    pub at: u32,
+    /// The block is left before this position; lowered when something happened that later instructions must
+    /// not run ahead of.
+    pub stop_at: u32,
+    /// Bytes of memory TLB index: 0 for the supervisor, 2 for user accesses.
+    pub tlb_mode: u32,
+    /// EFLAGS.
+    pub flags: EFlags,
+    /// ES CS SS DS FS GS.
+    pub seg: [Segment; 6],
+    /// All ones for a 32-bit stack, 0xFFFF for a 16-bit one.
+    pub stack_mask: u32,
+    /// Current privilege level.
+    pub cpl: u8,
+    /// Local descriptor table.
+    pub ldtr: Segment,
+    /// Task register.
+    pub tr: Segment,
+    /// Global descriptor table.
+    pub gdtr: TableRegister,
+    /// Interrupt descriptor table.
+    pub idtr: TableRegister,
+    /// Control register 0.
+    pub cr0: u32,
+    /// Page-fault address.
+    pub cr2: u32,
+    /// Page directory.
+    pub cr3: u32,
+    /// Control register 4.
+    pub cr4: u32,
+    /// Page-directory-pointer entries loaded under PAE.
+    pub pdpte: [u64; 4],
+    /// DR0–DR3, DR6, DR7 at 0–3, 6, 7.
+    pub dr: [u32; 8],
+    /// Model-specific registers.
+    pub msr: msr::Msrs,
+    /// x87 and MMX.
+    pub fpu: Fpu,
+    /// XMM0–7.
+    pub xmm: [u128; 8],
+    /// SSE control and status.
+    pub mxcsr: u32,
+    /// Instructions executed before the current block.
+    pub count: u64,
+    /// HLT is waiting for an interrupt.
+    pub halted: bool,
+    /// Interrupts are held off until after the next instruction (STI, MOV SS).
+    pub shadow: bool,
+    /// Debug traps are held off as well (MOV SS).
+    pub shadow_debug: bool,
+    /// An event was delivered in this step.
+    pub delivered: bool,
+    /// DR6 bits of a data breakpoint that was hit in this instruction.
+    pub pending_debug: u32,
+    /// Something makes each instruction a block of its own: TF, breakpoints.
+    pub stepping: bool,
+    /// NMI is waiting.
+    pub nmi: bool,
+    /// An NMI is being served: others wait until IRET.
+    pub nmi_blocked: bool,
+    /// Which processor this is.
+    pub model: CpuModel,
+    /// Its extensions.
+    pub features: Features,
+    /// Address translations.
+    pub tlb: Box<Tlb>,
+    /// Count of events that changed what linear addresses mean for code.
+    pub code_epoch: u32,
+}
+
+impl Cpu {
+    /// A processor after power-on.
+    #[must_use]
+    pub fn new(model: CpuModel) -> Self {
+        let mut cpu = Self {
+            regs: [0; 9],
+            eip: 0,
+            block_eip: 0,
+            at: 0,
+            stop_at: 0,
+            tlb_mode: 0,
+            flags: EFlags::default(),
+            seg: [Segment::default(); 6],
+            stack_mask: 0xFFFF,
+            cpl: 0,
+            ldtr: Segment::default(),
+            tr: Segment::default(),
+            gdtr: TableRegister::default(),
+            idtr: TableRegister::default(),
+            cr0: 0,
+            cr2: 0,
+            cr3: 0,
+            cr4: 0,
+            pdpte: [0; 4],
+            dr: [0; 8],
+            msr: msr::Msrs::default(),
+            fpu: Fpu::new(),
+            xmm: [0; 8],
+            mxcsr: 0x1F80,
+            count: 0,
+            halted: false,
+            shadow: false,
+            shadow_debug: false,
+            delivered: false,
+            pending_debug: 0,
+            stepping: false,
+            nmi: false,
+            nmi_blocked: false,
+            model,
+            features: cpuid::features(model),
+            tlb: Tlb::new(),
+            code_epoch: 0,
+        };
+        cpu.reset();
+        cpu
+    }
+
+    /// The RESET# line.
+    ///
+    /// Spec: Intel SDM volume 3, table 9-1.
+    pub fn reset(&mut self) {
+        self.regs = [0; 9];
+        self.regs[reg::EDX] = cpuid::signature(self.model);
+        self.eip = 0xFFF0;
+        self.flags.set_image(2);
+        for s in &mut self.seg {
+            *s = Segment::real(0);
+        }
+        self.seg[seg::CS] = Segment::real(0xF000);
+        self.seg[seg::CS].base = 0xFFFF_0000;
+        let system =
+            |kind: u16| Segment { limit: 0xFFFF, attributes: attr::PRESENT | kind, ..Segment::default() };
+        self.ldtr = system(2);
+        self.tr = system(11);
+        self.gdtr = TableRegister { base: 0, limit: 0xFFFF };
+        self.idtr = TableRegister { base: 0, limit: 0xFFFF };
+        self.cr0 = cr0::ET | cr0::NW | cr0::CD;
+        (self.cr2, self.cr3, self.cr4) = (0, 0, 0);
+        self.dr = [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400];
+        self.msr = msr::Msrs::default();
+        self.fpu = Fpu::new();
+        self.xmm = [0; 8];
+        self.mxcsr = 0x1F80;
+        self.halted = false;
+        self.shadow = false;
+        self.shadow_debug = false;
+        self.pending_debug = 0;
+        self.nmi = false;
+        self.nmi_blocked = false;
+        self.set_cpl(0);
+        self.settle_stack();
+        self.settle_stepping();
+        self.flush_tlb(true);
+    }
+
+    /// Enters flat protected mode at a kernel's entry point, as a boot loader leaves the processor.
+    pub fn enter_kernel(&mut self, entry: &crate::boot::Entry) {
+        let flat = |selector, kind: u32| {
+            Segment::loaded(selector, Descriptor { low: 0xFFFF, high: 0x00CF_9000 | kind << 8 })
+        };
+        self.cr0 = cr0::ET | cr0::PE;
+        for n in 0..6 {
+            let s = if n == seg::CS { flat(entry.cs, 0xB) } else { flat(entry.ds, 0x3) };
+            self.set_segment(n, s);
+        }
+        self.gdtr = TableRegister { base: entry.gdt, limit: entry.gdt_limit };
+        self.regs[reg::EAX] = entry.eax;
+        self.regs[reg::EBX] = entry.ebx;
+        self.regs[reg::ESI] = entry.esi;
+        self.regs[reg::ESP] = entry.esp;
+        self.eip = entry.eip;
+        self.flush_tlb(true);
+    }
+
+    /// Whether the processor is in protected mode and not in virtual-8086 mode.
+    #[inline]
+    #[must_use]
+    pub const fn protected(&self) -> bool {
+        self.cr0 & cr0::PE != 0 && !self.flags.has(flags::bit::VM)
+    }
+
+    /// Virtual-8086 mode.
+    #[inline]
+    #[must_use]
+    pub const fn v86(&self) -> bool {
+        self.flags.has(flags::bit::VM)
+    }
+
+    /// Real mode.
+    #[inline]
+    #[must_use]
+    pub const fn real(&self) -> bool {
+        self.cr0 & cr0::PE == 0
+    }
+
+    /// Sets the privilege level.
+    pub fn set_cpl(&mut self, cpl: u8) {
+        if self.cpl != cpl {
+            self.code_epoch = self.code_epoch.wrapping_add(1);
+        }
+        self.cpl = cpl;
+        self.tlb_mode = if cpl == 3 { 2 } else { 0 };
+        if self.flags.has(flags::bit::AC) || self.tlb.watching {
+            self.settle_watching();
+        }
+    }
+
+    /// To be called after any change of SS.
+    pub fn settle_stack(&mut self) {
+        self.stack_mask = if self.seg[seg::SS].big() { 0xFFFF_FFFF } else { 0xFFFF };
+    }
+
+    /// Loads a segment register with a complete segment.
+    pub fn set_segment(&mut self, number: usize, segment: Segment) {
+        self.seg[number] = segment;
+        match number {
+            seg::SS => self.settle_stack(),
+            seg::CS => self.code_epoch = self.code_epoch.wrapping_add(1),
+            _ => {}
+        }
+    }
+
+    /// To be called after any change of TF or DR7.
+    pub fn settle_stepping(&mut self) {
+        let breakpoints = (0..4).any(|n| self.dr[7] >> (2 * n) & 3 != 0);
+        self.stepping = self.flags.has(flags::bit::TF) || breakpoints;
+        self.settle_watching();
+    }
+
+    /// To be called after any change of DR7, CPL, EFLAGS.AC or CR0.AM: data breakpoints and alignment checks
+    /// send every access the slow way.
+    pub fn settle_watching(&mut self) {
+        let data = (0..4).any(|n| self.dr[7] >> (2 * n) & 3 != 0 && self.dr[7] >> (16 + 4 * n) & 3 != 0);
+        let watching = data || self.checks_alignment();
+        if self.tlb.watching != watching {
+            self.tlb.watching = watching;
+            self.flush_tlb(true);
+        }
+    }
+
+    /// Whether misaligned data accesses raise #AC.
+    #[must_use]
+    pub const fn checks_alignment(&self) -> bool {
+        self.cpl == 3 && self.cr0 & cr0::AM != 0 && self.flags.has(flags::bit::AC)
+    }
+
+    /// Sets EFLAGS as a whole.
+    pub fn set_flags(&mut self, image: u32) {
+        let vm = self.flags.has(flags::bit::VM);
+        self.flags.set_image(image);
+        if vm != self.flags.has(flags::bit::VM) {
+            self.code_epoch = self.code_epoch.wrapping_add(1);
+        }
+        self.settle_stepping();
+    }
+
+    /// Number of instructions executed, the current one excluded.
+    #[inline]
+    #[must_use]
+    pub const fn executed(&self) -> u64 {
+        self.count + self.at as u64
+    }
+
+    /// Leaves the block after the current instruction.
+    #[inline]
+    pub const fn leave_block(&mut self) {
+        self.stop_at = 0;
+    }
+
+    /// Whether code runs with 32-bit defaults.
+    #[inline]
+    #[must_use]
+    pub const fn code32(&self) -> bool {
+        self.seg[seg::CS].big()
+    }
+
+    /// A 16-bit view of a register.
+    #[must_use]
+    pub const fn reg16(&self, n: usize) -> u16 {
+        self.regs[n] as u16
+    }
+
+    /// Saves or loads the processor's state.
+    pub fn archive(&mut self, a: &mut Archive<'_>) {
+        a.field(&mut self.regs[..8]);
+        a.field(&mut self.eip);
+        a.field(&mut self.flags);
+        a.field(&mut self.seg);
+        a.field(&mut self.cpl);
+        a.field(&mut self.ldtr);
+        a.field(&mut self.tr);
+        a.field(&mut self.gdtr);
+        a.field(&mut self.idtr);
+        a.field(&mut self.cr0);
+        a.field(&mut self.cr2);
+        a.field(&mut self.cr3);
+        a.field(&mut self.cr4);
+        a.field(&mut self.pdpte);
+        a.field(&mut self.dr);
+        a.field(&mut self.msr);
+        self.archive_fpu(a);
+        a.field(&mut self.xmm);
+        a.field(&mut self.mxcsr);
+        a.field(&mut self.count);
+        a.field(&mut self.halted);
+        a.field(&mut self.shadow);
+        a.field(&mut self.shadow_debug);
+        a.field(&mut self.pending_debug);
+        a.field(&mut self.nmi);
+        a.field(&mut self.nmi_blocked);
+        if a.is_loading() {
+            self.sanitise();
+        }
+    }
+
+    fn archive_fpu(&mut self, a: &mut Archive<'_>) {
+        let f = &mut self.fpu;
+        for st in &mut f.registers {
+            a.field(&mut st.mantissa);
+            a.field(&mut st.sign_exponent);
+        }
+        a.field(&mut f.control);
+        a.field(&mut f.status);
+        a.field(&mut f.top);
+        a.field(&mut f.tags);
+        a.field(&mut f.fop);
+        a.field(&mut f.fip);
+        a.field(&mut f.fcs);
+        a.field(&mut f.fdp);
+        a.field(&mut f.fds);
+        f.top &= 7;
+    }
+
+    /// Makes a loaded state one that the processor can be in.
+    fn sanitise(&mut self) {
+        self.regs[8] = 0;
+        self.cpl &= 3;
+        self.mxcsr &= self.mxcsr_mask();
+        self.at = 0;
+        self.stop_at = 0;
+        self.set_cpl(self.cpl);
+        self.settle_stack();
+        self.flush_tlb(true);
+        self.settle_stepping();
+        self.code_epoch = self.code_epoch.wrapping_add(1);
+    }
+
+    /// Bits of MXCSR that exist.
+    #[must_use]
+    pub const fn mxcsr_mask(&self) -> u32 {
+        0xFFFF
+    }
+}
+
+impl Field for Cpu {
+    fn archive(&mut self, a: &mut Archive<'_>) {
+        Cpu::archive(self, a);
+    }
+}

@@ -1,0 +1,378 @@
+//! The interpreter's loop: find the block at EIP, execute its instructions, deal with what stopped it.
+
+use super::block::{Block, BlockCache, MAX_BLOCK, mode};
+use super::fault::{Kind, vector};
+use super::interrupt::Event;
+use super::paging::Access;
+use super::segment::seg;
+use super::{Cpu, Io, Run, Stop, Trap, event, flags};
+use crate::isa::decode::{DecodeError, MAX_LEN, decode};
+use crate::isa::row::Lowering;
+use crate::isa::{Inst, Operand};
+use crate::memory::{PAGE, PhysAddr, Target};
+
+impl Cpu {
+    /// Executes at least one block, and on until `limit` instructions have been executed in all (exactly so
+    /// many unless a fault or a halt intervenes) or something needs attention.
+    pub fn run(&mut self, cache: &mut BlockCache, limit: u64, io: &mut dyn Io) -> Stop {
+        while self.count < limit {
+            if self.halted {
+                return Stop::Halt;
+            }
+            let left = (limit - self.count).min(MAX_BLOCK as u64) as u32;
+            let result = if self.stepping || self.shadow {
+                self.step(cache, io)
+            } else {
+                self.execute(cache, left, io)
+            };
+            if let Err(stop) = result {
+                return stop;
+            }
+            let events = io.events();
+            if events != 0 {
+                if events & event::CODE != 0 {
+                    self.drop_overwritten(cache, io);
+                }
+                if events & event::MAP != 0 {
+                    io.memory().take_map_change();
+                    self.flush_tlb(true);
+                }
+                if events & event::LEAVE != 0 && !self.shadow
+                    || events & event::INTERRUPT != 0 && self.interruptible()
+                {
+                    return Stop::Boundary;
+                }
+            }
+        }
+        Stop::Boundary
+    }
+
+    /// Drops blocks whose bytes were overwritten.
+    pub fn drop_overwritten(&mut self, cache: &mut BlockCache, io: &mut dyn Io) {
+        let memory = io.memory();
+        if memory.take_code_overflow() {
+            cache.clear(memory);
+            return;
+        }
+        while let Some(write) = memory.take_code_write() {
+            cache.invalidate(write.page, write.lines, memory);
+        }
+    }
+
+    /// Executes one block, at most `left` instructions of it.
+    fn execute(&mut self, cache: &mut BlockCache, left: u32, io: &mut dyn Io) -> Result<(), Stop> {
+        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
+        let number = match cache.recent(linear, self.code_epoch) {
+            Some(number) => number,
+            None => match self.find_block(cache, linear, io) {
+                Ok(number) => number,
+                Err(trap) => {
+                    self.at = 0;
+                    self.block_eip = self.eip;
+                    return self.trapped(trap, 0, io);
+                }
+            },
+        };
+        let block = cache.block(number);
+        let s = &self.seg[seg::CS];
+        if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
+            return self.step(cache, io);
+        }
+        let insts = cache.insts(number);
+        self.run_insts(insts, left, io)
+    }
+
+    /// Executes instructions of one block from its first.
+    #[inline]
+    fn run_insts(&mut self, insts: &[Inst], left: u32, io: &mut dyn Io) -> Result<(), Stop> {
+        self.block_eip = self.eip;
+        let count = insts.len().min(left as usize);
+        self.stop_at = count as u32;
+        let mut n = 0;
+        // The last instruction overrides this when it branches.
+        if let Some(last) = insts.get(count.wrapping_sub(1)) {
+            self.eip = self.block_eip.wrapping_add(u32::from(last.end));
+        }
+        while n < self.stop_at as usize {
+            let i = &insts[n];
+            self.at = n as u32;
+            if let Err(trap) = (i.run)(self, i, io) {
+                return self.left(trap, i, n as u32, io);
+            }
+            n += 1;
+        }
+        if n < count {
+            self.eip = self.block_eip.wrapping_add(u32::from(insts[n - 1].end));
+        }
+        if !self.code32() {
+            self.eip = self.wrap_eip(self.eip);
+        }
+        self.count += n as u64;
+        self.at = 0;
+        Ok(())
+    }
+
+    fn wrap_eip(&self, eip: u32) -> u32 {
+        // A 16-bit code segment's IP wraps when it runs off the end without a limit to stop it.
+        if self.seg[seg::CS].limit == 0xFFFF { eip & 0xFFFF } else { eip }
+    }
+
+    fn left(&mut self, trap: Trap, i: &Inst, n: u32, io: &mut dyn Io) -> Result<(), Stop> {
+        if trap.kind() == Kind::End {
+            self.count += u64::from(n) + 1;
+            self.at = 0;
+            return if self.halted { Err(Stop::Halt) } else { Ok(()) };
+        }
+        self.eip = self.block_eip.wrapping_add(u32::from(i.end - u16::from(i.len)));
+        if !self.code32() {
+            self.eip = self.wrap_eip(self.eip);
+        }
+        self.trapped(trap, n, io)
+    }
+
+    /// Delivers a fault of the instruction at `self.eip`, the `n`th of its block.
+    fn trapped(&mut self, trap: Trap, n: u32, io: &mut dyn Io) -> Result<(), Stop> {
+        self.count += u64::from(n);
+        self.at = 0;
+        let Kind::Fault(vector, code) = trap.kind() else { return Err(Stop::Shutdown) };
+        // A faulting instruction takes its place in time, so that a storm of faults cannot stop the clock.
+        self.count += 1;
+        self.shadow = false;
+        self.shadow_debug = false;
+        self.raise(Event::Fault(vector, code), io).map_err(|_| Stop::Shutdown)
+    }
+
+    /// Executes a single instruction, with breakpoints, single-step trap and interrupt shadow.
+    pub fn step(&mut self, cache: &mut BlockCache, io: &mut dyn Io) -> Result<(), Stop> {
+        let shadow_debug = core::mem::take(&mut self.shadow_debug);
+        self.shadow = false;
+        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
+        if !self.flags.has(flags::bit::RF) && !shadow_debug && self.code_breakpoint(linear) {
+            self.block_eip = self.eip;
+            return self.trapped(Trap::fault(vector::DB), 0, io);
+        }
+        let trap_after = self.flags.has(flags::bit::TF);
+        self.pending_debug = 0;
+        let rf = self.flags.has(flags::bit::RF);
+        let _ = cache;
+        let mut insts = [PLACEHOLDER];
+        self.at = 0;
+        self.block_eip = self.eip;
+        match self.decode_here(linear, io) {
+            Ok(i) => insts[0] = i,
+            Err(trap) => return self.trapped(trap, 0, io),
+        }
+        self.delivered = false;
+        self.run_insts(&insts, 1, io)?;
+        if rf {
+            self.flags.system &= !flags::bit::RF;
+        }
+        let mut cause = core::mem::take(&mut self.pending_debug);
+        if trap_after {
+            cause |= 1 << 14;
+        }
+        if cause != 0 && !self.delivered {
+            if self.shadow_debug {
+                // MOV SS holds data breakpoints and single step off until after the next instruction.
+                self.pending_debug = cause & 15;
+                return Ok(());
+            }
+            self.dr[6] |= cause;
+            return self.raise(Event::Trap(vector::DB), io).map_err(|_| Stop::Shutdown);
+        }
+        Ok(())
+    }
+
+    /// Fetches and decodes the instruction at a linear address without caching it.
+    fn decode_here(&mut self, linear: u32, io: &mut dyn Io) -> Run<Inst> {
+        let mut bytes = [0; MAX_LEN];
+        let s = self.seg[seg::CS];
+        let left = (u64::from(s.limit) + 1).saturating_sub(u64::from(self.eip));
+        let allowed = left.min(MAX_LEN as u64) as usize;
+        let room = PAGE - (linear as usize & 0xFFF);
+        let first = allowed.min(room);
+        if allowed == 0 {
+            return Err(Trap::gp(0));
+        }
+        let phys = self.fetch(linear, io)?;
+        self.fetch_bytes(phys, &mut bytes[..first], io);
+        let mut have = first;
+        let mut result = decode(&bytes[..have], self.code32(), self.features);
+        if matches!(result, Err(DecodeError::Truncated)) && allowed > first {
+            let phys = self.fetch(linear.wrapping_add(first as u32), io)?;
+            self.fetch_bytes(phys, &mut bytes[first..allowed], io);
+            have = allowed;
+            result = decode(&bytes[..have], self.code32(), self.features);
+        }
+        result.map_err(|_| Trap::gp(0))
+    }
+
+    /// Physical address of code at `linear`.
+    ///
+    /// # Errors
+    /// #PF.
+    pub fn fetch(&mut self, linear: u32, io: &mut dyn Io) -> Run<PhysAddr> {
+        let user = self.cpl == 3;
+        if let Some(page) = self.tlb.code(linear, user) {
+            return Ok(page | u64::from(linear & 0xFFF));
+        }
+        let access = Access { write: false, user, fetch: true };
+        let t = self.translate(linear, access, io)?;
+        self.tlb.fill_code(linear, user, t.phys & !0xFFF);
+        Ok(t.phys)
+    }
+
+    fn fetch_bytes(&mut self, phys: PhysAddr, bytes: &mut [u8], io: &mut dyn Io) {
+        if io.memory().read(phys, bytes) {
+            return;
+        }
+        // Code in a device's memory: fetched byte by byte.
+        let phys = io.memory().gate(phys);
+        for (n, byte) in bytes.iter_mut().enumerate() {
+            *byte = io.mmio_read(phys + n as u64, crate::board::Width::Byte, self.executed()) as u8;
+        }
+    }
+
+    /// Mode bits for block keys.
+    #[must_use]
+    pub fn mode_key(&self) -> u32 {
+        if self.code32() { mode::CODE32 } else { 0 }
+    }
+
+    /// Finds or decodes the block at `linear`, and remembers it.
+    ///
+    /// # Errors
+    /// #PF or #GP of the first instruction's fetch.
+    #[inline(never)]
+    pub fn find_block(&mut self, cache: &mut BlockCache, linear: u32, io: &mut dyn Io) -> Run<u32> {
+        let phys = self.fetch(linear, io)?;
+        let key = self.mode_key();
+        if let Some(number) = cache.find(phys, key) {
+            let b: Block = *cache.block(number);
+            let same = b.second == 0 || {
+                let next = (linear & !0xFFF).wrapping_add(PAGE as u32);
+                self.fetch(next, io)? == b.second
+            };
+            if same {
+                cache.remember(linear, self.code_epoch, number);
+                return Ok(number);
+            }
+        }
+        let number = self.decode_block(cache, phys, linear, key, io)?;
+        cache.remember(linear, self.code_epoch, number);
+        Ok(number)
+    }
+
+    fn decode_block(
+        &mut self,
+        cache: &mut BlockCache,
+        phys: PhysAddr,
+        linear: u32,
+        key: u32,
+        io: &mut dyn Io,
+    ) -> Run<u32> {
+        let mut insts = [PLACEHOLDER; MAX_BLOCK];
+        let mut count = 0;
+        let code32 = key & mode::CODE32 != 0;
+        let room = PAGE - (phys as usize & 0xFFF);
+        let mut bytes = [0; PAGE + MAX_LEN];
+        let wanted = room.min(MAX_BLOCK * 8);
+        let target = io.memory().target(phys, false);
+        self.fetch_bytes(phys, &mut bytes[..wanted], io);
+        let mut have = wanted;
+        let mut at = 0;
+        let mut second = None;
+        while count < MAX_BLOCK {
+            if have - at < MAX_LEN && have < room {
+                let more = (have + MAX_BLOCK * 8).min(room);
+                self.fetch_bytes(phys + have as u64, &mut bytes[have..more], io);
+                have = more;
+            }
+            match decode(&bytes[at..have.min(at + MAX_LEN)], code32, self.features) {
+                Ok(i) => {
+                    at += usize::from(i.len);
+                    insts[count] = i;
+                    count += 1;
+                    if ends_block(&i) || at >= room {
+                        break;
+                    }
+                }
+                Err(DecodeError::TooLong) => {
+                    if count == 0 {
+                        return Err(Trap::gp(0));
+                    }
+                    break;
+                }
+                Err(DecodeError::Truncated) => {
+                    // The instruction reaches into the next page: it may end a block but, when the block has
+                    // others before it, stands in one of its own, so that its page fault comes in its turn.
+                    if count > 0 {
+                        break;
+                    }
+                    let next = linear.wrapping_add(room as u32);
+                    let next_phys = self.fetch(next, io)?;
+                    self.fetch_bytes(next_phys, &mut bytes[room..room + MAX_LEN], io);
+                    let i =
+                        decode(&bytes[at..room + MAX_LEN], code32, self.features).map_err(|_| Trap::gp(0))?;
+                    insts[0] = i;
+                    count = 1;
+                    at += usize::from(i.len);
+                    let offset = match io.memory().target(next_phys, false) {
+                        Target::Memory(base) | Target::Rom(base) => Some(base),
+                        _ => None,
+                    };
+                    second = Some((next_phys, offset));
+                    break;
+                }
+            }
+        }
+        cache.reserve(io.memory());
+        let base = match target {
+            Target::Memory(base) | Target::Rom(base) => Some(base),
+            _ => None,
+        };
+        let number = cache.add(phys, key, &insts[..count], base, second);
+        if let Some(base) = base {
+            self.mark_code(base + (phys as usize & 0xFFF), at.min(room), io);
+        }
+        if let Some((_, Some(offset))) = second {
+            self.mark_code(offset, at - room, io);
+        }
+        Ok(number)
+    }
+
+    /// Marks backing bytes as code; writable translations of a page that had none before must go.
+    pub fn mark_code(&mut self, offset: usize, len: usize, io: &mut dyn Io) {
+        let memory = io.memory();
+        if memory.mark_code(offset, len) {
+            let host = memory.base().expose_provenance() + (offset & !(PAGE - 1));
+            self.tlb.drop_writable(host);
+        }
+    }
+}
+
+/// Whether an instruction is the last of its block.
+#[must_use]
+pub fn ends_block(i: &Inst) -> bool {
+    let row = i.row();
+    matches!(row.lowering, Lowering::Flow | Lowering::End)
+        || i.row == 0
+        || i.rep() && matches!(row.operands[0], Operand::Xb | Operand::Xv | Operand::Yb | Operand::Yv)
+}
+
+const PLACEHOLDER: Inst = Inst {
+    run: UNDEFINED_RUN,
+    imm: 0,
+    disp: 0,
+    row: 0,
+    end: 0,
+    len: 0,
+    reg: [0; 3],
+    base: 8,
+    index: 8,
+    scale: 0,
+    segment: 0,
+    prefixes: 0,
+};
+
+const UNDEFINED_RUN: crate::isa::inst::Handler = crate::exec::undefined;

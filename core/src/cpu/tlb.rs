@@ -1,0 +1,190 @@
+//! The flat software TLB: per privilege and direction one addend `host − linear` for each of the 2^20 pages.
+//!
+//! 0 stands for "go the slow way": not translated yet, a device, a page with code on it, a page whose dirty
+//! bit is still clear. A log of what was filled makes flushes cost what was filled, and lets global pages stay.
+//! With the feature `small-tlb` the tables have 1,024 tagged entries, for hosts without 32 MiB of sparse memory.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Bits of a page number that index the tables.
+pub const INDEX_BITS: u32 = if cfg!(feature = "small-tlb") { 10 } else { 20 };
+/// Entries of a table.
+pub const ENTRIES: usize = 1 << INDEX_BITS;
+const LOG: usize = if cfg!(feature = "small-tlb") { 4096 } else { 32768 };
+const WATCHED: usize = 4096;
+
+/// Table numbers: add these to [`super::Cpu::tlb_mode`].
+pub const READ: u32 = 0;
+/// See [`READ`].
+pub const WRITE: u32 = 1;
+
+/// A translation of code, by linear page.
+#[derive(Clone, Copy, Default)]
+struct CodeEntry {
+    /// Linear page number + 1, so that 0 is empty; bit 31 for user.
+    tag: u32,
+    phys: u64,
+}
+
+/// The TLB.
+pub struct Tlb {
+    /// Supervisor read, supervisor write, user read, user write.
+    pub tables: [Box<[usize; ENTRIES]>; 4],
+    #[cfg(feature = "small-tlb")]
+    tags: [Box<[u32; ENTRIES]>; 4],
+    /// Linear page in bits 12–31, table in bits 0–1, global in bit 2.
+    log: Vec<u32>,
+    watched: Vec<u32>,
+    code: Box<[CodeEntry; 256]>,
+    /// Data breakpoints are armed: nothing is filled.
+    pub watching: bool,
+    /// Entries filled so far.
+    pub fills: u64,
+    /// Flushes so far.
+    pub flushes: u64,
+}
+
+fn zeroed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
+    match vec![value; N].into_boxed_slice().try_into() {
+        Ok(array) => array,
+        Err(_) => unreachable!("the vector has N elements"),
+    }
+}
+
+impl Tlb {
+    /// An empty TLB. The tables are zeroed memory that costs nothing until it is touched.
+    #[must_use]
+    pub fn new() -> Box<Self> {
+        Box::new(Self {
+            tables: [zeroed(0), zeroed(0), zeroed(0), zeroed(0)],
+            #[cfg(feature = "small-tlb")]
+            tags: [zeroed(0), zeroed(0), zeroed(0), zeroed(0)],
+            log: Vec::with_capacity(LOG),
+            watched: Vec::with_capacity(WATCHED),
+            code: zeroed(CodeEntry::default()),
+            watching: false,
+            fills: 0,
+            flushes: 0,
+        })
+    }
+
+    /// The addend for `linear` in `table`, or 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn addend(&self, table: u32, linear: u32) -> usize {
+        let table = (table & 3) as usize;
+        let index = (linear >> 12) as usize & (ENTRIES - 1);
+        #[cfg(feature = "small-tlb")]
+        if self.tags[table][index] != linear >> 12 {
+            return 0;
+        }
+        self.tables[table][index]
+    }
+
+    /// Enters a translation. `watched` entries are dropped again by [`Self::drop_watched`].
+    pub fn fill(&mut self, table: u32, linear: u32, addend: usize, global: bool, watched: bool) {
+        if self.watching {
+            return;
+        }
+        if self.log.len() == LOG || (watched && self.watched.len() == WATCHED) {
+            self.flush(true);
+        }
+        let page = linear & !0xFFF;
+        let index = (linear >> 12) as usize & (ENTRIES - 1);
+        let slot = (table & 3) as usize;
+        if self.tables[slot][index] == 0 {
+            self.log.push(page | slot as u32 | u32::from(global) << 2);
+        }
+        #[cfg(feature = "small-tlb")]
+        {
+            self.tags[slot][index] = linear >> 12;
+        }
+        self.tables[slot][index] = addend;
+        if watched {
+            self.watched.push(page | slot as u32);
+        }
+        self.fills += 1;
+    }
+
+    fn clear(&mut self, entry: u32) {
+        let index = (entry >> 12) as usize & (ENTRIES - 1);
+        self.tables[(entry & 3) as usize][index] = 0;
+    }
+
+    /// Drops everything, or everything but global pages.
+    pub fn flush(&mut self, global: bool) {
+        self.flushes += 1;
+        self.code.fill(CodeEntry::default());
+        let mut log = core::mem::take(&mut self.log);
+        log.retain(|&entry| {
+            let keep = !global && entry & 4 != 0;
+            if !keep {
+                self.clear(entry);
+            }
+            keep
+        });
+        self.log = log;
+        if global {
+            self.watched.clear();
+        }
+    }
+
+    /// Drops one page.
+    pub fn flush_page(&mut self, linear: u32) {
+        for table in 0..4 {
+            self.clear(linear & !0xFFF | table);
+        }
+        self.code[(linear >> 12) as usize & 255] = CodeEntry::default();
+    }
+
+    /// Drops writable entries for watched pages, so that the next store is noticed.
+    pub fn drop_watched(&mut self) {
+        while let Some(entry) = self.watched.pop() {
+            self.clear(entry);
+        }
+    }
+
+    /// Drops writable entries that lead to the host page at `host` (which begins to hold code).
+    pub fn drop_writable(&mut self, host: usize) {
+        for n in 0..self.log.len() {
+            let entry = self.log[n];
+            if entry & 1 != 0 {
+                let index = (entry >> 12) as usize & (ENTRIES - 1);
+                let slot = &mut self.tables[(entry & 3) as usize][index];
+                #[cfg(feature = "small-tlb")]
+                let page = self.tags[(entry & 3) as usize][index] << 12;
+                #[cfg(not(feature = "small-tlb"))]
+                let page = entry & !0xFFF;
+                if *slot != 0 && slot.wrapping_add(page as usize) == host {
+                    *slot = 0;
+                }
+            }
+        }
+    }
+
+    /// The physical page that code at `linear` is fetched from, if known.
+    #[inline]
+    #[must_use]
+    pub fn code(&self, linear: u32, user: bool) -> Option<u64> {
+        let entry = &self.code[(linear >> 12) as usize & 255];
+        (entry.tag == (linear >> 12) + 1 | u32::from(user) << 31).then_some(entry.phys)
+    }
+
+    /// Enters a translation for code.
+    pub fn fill_code(&mut self, linear: u32, user: bool, phys: u64) {
+        self.code[(linear >> 12) as usize & 255] =
+            CodeEntry { tag: (linear >> 12) + 1 | u32::from(user) << 31, phys };
+    }
+
+    /// Calls `check` with table, linear page and addend of each live entry (for tests of the invariants).
+    pub fn visit(&self, mut check: impl FnMut(u32, u32, usize)) {
+        for &entry in &self.log {
+            let addend = self.addend(entry & 3, entry & !0xFFF);
+            if addend != 0 {
+                check(entry & 3, entry & !0xFFF, addend);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The decoded form of an instruction, shared by the interpreter and the recompilers.
+
+use crate::cpu::{Cpu, Io, Run};
+use crate::isa::row::Row;
+use crate::isa::table::ROWS;
+
+/// The semantics of an instruction: executes it once.
+pub type Handler = fn(&mut Cpu, &Inst, &mut dyn Io) -> Run;
+
+/// "No register" in [`Inst::base`] and [`Inst::index`]: names a register that always reads 0.
+pub const NO_REG: u8 = 8;
+
+/// Bits of [`Inst::prefixes`].
+pub mod prefix {
+    /// Effective addresses have 16 bits.
+    pub const ADDR16: u8 = 1 << 0;
+    /// Operands have 16 bits.
+    pub const OPER16: u8 = 1 << 1;
+    /// F3: REP or REPE.
+    pub const REP: u8 = 1 << 2;
+    /// F2: REPNE.
+    pub const REPNE: u8 = 1 << 3;
+    /// F0.
+    pub const LOCK: u8 = 1 << 4;
+    /// A segment override was given.
+    pub const SEGMENT: u8 = 1 << 5;
+    /// The last operand's memory form was decoded (ModRM mod ≠ 3, or a direct offset).
+    pub const MEMORY: u8 = 1 << 6;
+    /// 66 was given (whatever the default operand size).
+    pub const P66: u8 = 1 << 7;
+}
+
+/// A decoded instruction.
+#[derive(Clone, Copy, Debug)]
+pub struct Inst {
+    /// What executes it.
+    pub run: Handler,
+    /// Immediate operand, sign-extended where the instruction says so; for relative branches the distance.
+    pub imm: u32,
+    /// Displacement of the memory operand; second immediate where there are two (ENTER, far pointers).
+    pub disp: u32,
+    /// Number of its row.
+    pub row: u16,
+    /// Offset of the next instruction from the first byte of the block.
+    pub end: u16,
+    /// Length in bytes.
+    pub len: u8,
+    /// Register number of each register operand, by operand position.
+    pub reg: [u8; 3],
+    /// Base register, or [`NO_REG`].
+    pub base: u8,
+    /// Index register, or [`NO_REG`].
+    pub index: u8,
+    /// The index is shifted left by this.
+    pub scale: u8,
+    /// Segment register of the memory operand (ES CS SS DS FS GS = 0–5).
+    pub segment: u8,
+    /// See [`prefix`].
+    pub prefixes: u8,
+}
+
+impl Inst {
+    /// Its row.
+    #[must_use]
+    pub fn row(&self) -> &'static Row {
+        &ROWS[self.row as usize]
+    }
+
+    /// Whether it has a memory operand.
+    #[must_use]
+    pub const fn is_memory(&self) -> bool {
+        self.prefixes & prefix::MEMORY != 0
+    }
+
+    /// Whether its effective addresses have 16 bits.
+    #[must_use]
+    pub const fn addr16(&self) -> bool {
+        self.prefixes & prefix::ADDR16 != 0
+    }
+
+    /// Whether its operands have 16 bits.
+    #[must_use]
+    pub const fn oper16(&self) -> bool {
+        self.prefixes & prefix::OPER16 != 0
+    }
+
+    /// Whether it has a REP, REPE or REPNE prefix.
+    #[must_use]
+    pub const fn rep(&self) -> bool {
+        self.prefixes & (prefix::REP | prefix::REPNE) != 0
+    }
+}

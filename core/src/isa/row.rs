@@ -1,0 +1,479 @@
+//! What a row of the instruction table says, the macro that writes rows, and the index made from them at
+//! compile time.
+
+use super::inst::Handler;
+
+/// Sets of status flags, as rows list them.
+pub mod flags {
+    /// The carry flag.
+    pub const C: u8 = 1 << 0;
+    /// The parity flag.
+    pub const P: u8 = 1 << 1;
+    /// The adjust flag.
+    pub const A: u8 = 1 << 2;
+    /// The zero flag.
+    pub const Z: u8 = 1 << 3;
+    /// The sign flag.
+    pub const S: u8 = 1 << 4;
+    /// The overflow flag.
+    pub const O: u8 = 1 << 5;
+    /// The direction flag (read only by string instructions).
+    pub const D: u8 = 1 << 6;
+    /// None.
+    pub const N: u8 = 0;
+    /// All six status flags.
+    pub const OSZAPC: u8 = O | S | Z | A | P | C;
+    /// All but carry.
+    pub const OSZAP: u8 = O | S | Z | A | P;
+    /// All but overflow.
+    pub const SZAPC: u8 = S | Z | A | P | C;
+    /// Carry and overflow.
+    pub const OC: u8 = O | C;
+    /// Adjust and carry.
+    pub const AC: u8 = A | C;
+    /// Zero, parity and carry (as x87 and SSE compares write, with the others cleared).
+    pub const ZPC: u8 = Z | P | C;
+    /// Carry and zero.
+    pub const CZ: u8 = C | Z;
+    /// Sign and overflow.
+    pub const SO: u8 = S | O;
+    /// Zero, sign and overflow.
+    pub const ZSO: u8 = Z | S | O;
+    /// Carry and direction.
+    pub const DOSZAPC: u8 = D | OSZAPC;
+}
+
+/// Status flags.
+pub type Flags = u8;
+
+/// How an operand is encoded and how wide it is. The letters follow the opcode map of the Intel SDM, volume 2,
+/// appendix A.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum Operand {
+    None,
+    // ModRM r/m: general register or memory.
+    Eb,
+    Ew,
+    Ed,
+    Ev,
+    // ModRM reg: general register.
+    Gb,
+    Gw,
+    Gd,
+    Gv,
+    // Low three bits of the opcode: general register.
+    Zb,
+    Zv,
+    Zd,
+    // Fixed registers.
+    AL,
+    AX,
+    EAX,
+    CL,
+    DX,
+    ES,
+    CS,
+    SS,
+    DS,
+    FS,
+    GS,
+    // Immediates; Ibs is a byte that is sign-extended to the operand size.
+    Ib,
+    Iw,
+    Iz,
+    Ibs,
+    One,
+    // Relative branch targets.
+    Jb,
+    Jz,
+    // Direct far pointer.
+    Ap,
+    // Direct memory offset.
+    Ob,
+    Ov,
+    // ModRM memory only: byte, word, dword, qword, ten bytes, sixteen bytes, operand size, far pointer,
+    // two operands (BOUND), descriptor-table register, x87 environment and state, any (LEA).
+    Mb,
+    Mw,
+    Md,
+    Mq,
+    Mt,
+    Mx,
+    Mv,
+    Mp,
+    Ma,
+    Ms,
+    Menv,
+    Msave,
+    Mfx,
+    M,
+    // ModRM reg: segment, control, debug register.
+    Sw,
+    Cd,
+    Dd,
+    // ModRM r/m, always a register.
+    Rd,
+    Rv,
+    // String operands.
+    Xb,
+    Xv,
+    Yb,
+    Yv,
+    // x87 stack registers.
+    St0,
+    Sti,
+    // MMX: reg; r/m or 64 or 32 bits of memory; r/m register only.
+    Pq,
+    Qq,
+    Qd,
+    Nq,
+    // XMM: reg; r/m or 128, 64, 32, 16 bits of memory; r/m register only; implied XMM0.
+    Vx,
+    Wx,
+    Wq,
+    Wd,
+    Ww,
+    Ux,
+    Xmm0,
+    // General register or narrower memory (PINSRB, PEXTRB, PEXTRW).
+    RdMb,
+    RdMw,
+}
+
+impl Operand {
+    /// Whether it is the r/m operand of ModRM.
+    #[must_use]
+    pub const fn is_rm(self) -> bool {
+        use Operand::*;
+        matches!(
+            self,
+            Eb | Ew | Ed | Ev | Rd | Rv | Sti | Qq | Qd | Nq | Wx | Wq | Wd | Ww | Ux | RdMb | RdMw
+        ) || self.is_memory_only()
+    }
+
+    /// Whether it cannot be a register.
+    #[must_use]
+    pub const fn is_memory_only(self) -> bool {
+        use Operand::*;
+        matches!(self, Mb | Mw | Md | Mq | Mt | Mx | Mv | Mp | Ma | Ms | Menv | Msave | Mfx | M)
+    }
+
+    /// Whether it is the reg operand of ModRM.
+    #[must_use]
+    pub const fn is_reg(self) -> bool {
+        use Operand::*;
+        matches!(self, Gb | Gw | Gd | Gv | Sw | Cd | Dd | Pq | Vx)
+    }
+}
+
+/// Which mandatory prefix selects the row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prefix {
+    /// Any: 66 changes the operand size, F2 and F3 mean nothing or repeat.
+    Any,
+    /// None of 66, F2, F3.
+    NP,
+    /// 66.
+    P66,
+    /// F3.
+    PF3,
+    /// F2.
+    PF2,
+}
+
+/// How an engine other than the interpreter treats the row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lowering {
+    /// The row's own encoding serves, with the memory operand replaced.
+    Same,
+    /// Call the interpreter's function.
+    Call,
+    /// Has an emitter of its own.
+    Emit,
+    /// A branch: ends a block and has an emitter of its own.
+    Flow,
+    /// Call the interpreter's function and end the block: it may change the mode, the interrupt flag, the
+    /// address space or the world outside.
+    End,
+}
+
+/// Instruction-set extensions, as CPUID reports them; rows of an absent one do not exist for the guest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Feature {
+    Base,
+    I486,
+    Pentium,
+    Cmov,
+    Mmx,
+    Fxsr,
+    Sep,
+    Sse,
+    Sse2,
+    Sse3,
+    Ssse3,
+    Sse41,
+    Sse42,
+    Popcnt,
+    Movbe,
+    Aes,
+    Pclmul,
+    Rdrand,
+    Monitor,
+}
+
+/// One row of the instruction table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Opcode: 0x11, 0x0F11, 0x0F38F0, 0x0F3A0F.
+    pub opcode: u32,
+    /// Mandatory prefix.
+    pub prefix: Prefix,
+    /// ModRM reg digit that extends the opcode.
+    pub digit: Option<u8>,
+    /// The whole ModRM byte, where it belongs to the opcode.
+    pub exact: Option<u8>,
+    /// Name.
+    pub mnemonic: &'static str,
+    /// Operands in the manual's order.
+    pub operands: [Operand; 4],
+    /// Status flags read.
+    pub reads: Flags,
+    /// Status flags written.
+    pub writes: Flags,
+    /// See [`Lowering`].
+    pub lowering: Lowering,
+    /// Extension it belongs to.
+    pub feature: Feature,
+    /// Semantics for 16- and 32-bit operands with a register, then with memory.
+    pub run: [Handler; 4],
+}
+
+impl Row {
+    /// Whether a ModRM byte follows the opcode.
+    #[must_use]
+    pub const fn has_modrm(&self) -> bool {
+        if self.digit.is_some() || self.exact.is_some() {
+            return true;
+        }
+        let mut n = 0;
+        while n < 4 {
+            if self.operands[n].is_rm() || self.operands[n].is_reg() {
+                return true;
+            }
+            n += 1;
+        }
+        false
+    }
+
+    /// Whether the r/m operand may be a register (bit 0) or memory (bit 1).
+    #[must_use]
+    pub const fn forms(&self) -> u8 {
+        use Operand::*;
+        if self.exact.is_some() {
+            return 1;
+        }
+        let mut n = 0;
+        while n < 4 {
+            let o = self.operands[n];
+            if o.is_memory_only() {
+                return 2;
+            }
+            if matches!(o, Sti | Nq | Ux | Rv) {
+                return 1;
+            }
+            // MOV to and from control and debug registers ignores mod.
+            if o.is_rm() {
+                return 3;
+            }
+            n += 1;
+        }
+        3
+    }
+
+    /// Whether the low three bits of the opcode name a register.
+    #[must_use]
+    pub const fn has_opcode_register(&self) -> bool {
+        let mut n = 0;
+        while n < 4 {
+            if matches!(self.operands[n], Operand::Zb | Operand::Zv | Operand::Zd) {
+                return true;
+            }
+            n += 1;
+        }
+        false
+    }
+
+    /// Number of the opcode's list in the index: map × 256 + last byte.
+    #[must_use]
+    pub const fn slot(&self) -> usize {
+        let map = match self.opcode >> 8 {
+            0 => 0,
+            0x0F => 1,
+            0x0F38 => 2,
+            0x0F3A => 3,
+            _ => panic!("an opcode is in one of four maps"),
+        };
+        map * 256 + (self.opcode & 0xFF) as usize
+    }
+
+    const fn overlaps(&self, other: &Row) -> bool {
+        let prefix = matches!(self.prefix, Prefix::Any)
+            || matches!(other.prefix, Prefix::Any)
+            || self.prefix as u8 == other.prefix as u8;
+        let digit = match (self.digit, other.digit) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        };
+        let exact = match (self.exact, other.exact) {
+            (Some(a), Some(b)) => a == b,
+            (None, None) => true,
+            // An exact row comes first and takes its encoding away from the general one.
+            _ => false,
+        };
+        // A row with a mandatory prefix comes first and takes its encoding away from a general one.
+        let special = matches!(self.prefix, Prefix::Any) != matches!(other.prefix, Prefix::Any);
+        prefix && digit && exact && !special && self.forms() & other.forms() != 0
+    }
+}
+
+/// End of a list in [`Index`].
+pub const END: u16 = u16::MAX;
+
+/// Rows by opcode: the first row of each opcode's list, and each row's successor.
+#[derive(Debug)]
+pub struct Index<const N: usize> {
+    /// First row of each list, by [`Row::slot`].
+    pub first: [u16; 1024],
+    /// Next row in the same list.
+    pub next: [u16; N],
+}
+
+impl<const N: usize> Index<N> {
+    /// Builds the index; two rows for one encoding do not compile.
+    #[must_use]
+    pub const fn new(rows: &[Row; N]) -> Self {
+        let mut index = Self { first: [END; 1024], next: [END; N] };
+        let mut last = [END; 1024];
+        let mut row = 0;
+        while row < N {
+            let slot = rows[row].slot();
+            let count = if rows[row].has_opcode_register() { 8 } else { 1 };
+            let mut n = 0;
+            while n < count {
+                let mut other = index.first[slot + n];
+                while other != END {
+                    assert!(!rows[row].overlaps(&rows[other as usize]), "two rows describe one encoding");
+                    other = index.next[other as usize];
+                }
+                if last[slot + n] == END {
+                    index.first[slot + n] = row as u16;
+                } else {
+                    // Its successor would be one in all eight lists that it stands in.
+                    assert!(
+                        !rows[last[slot + n] as usize].has_opcode_register(),
+                        "a row with a register in its opcode comes last of those with that opcode"
+                    );
+                    index.next[last[slot + n] as usize] = row as u16;
+                }
+                last[slot + n] = row as u16;
+                n += 1;
+            }
+            row += 1;
+        }
+        index
+    }
+}
+
+/// Writes rows. Each reads:
+///
+/// `[prefix] opcode [/digit] [: modrm] mnemonic (operands) reads writes lowering feature size function;`
+///
+/// where `size` says how the function is made: `b`, `w`, `d` with that operand width, `v` with 16 and 32 bits,
+/// each also with the types of its operands' places; `V` and `B` with the width alone; `o` with the places
+/// alone; `n` as it stands.
+macro_rules! isa {
+    ($( $($prefix:ident)? $opcode:literal $(/ $digit:literal)? $(: $exact:literal)? $mnemonic:literal
+        ($($o:ident),*) $reads:ident $writes:ident $lowering:ident $feature:ident $size:ident $function:ident; )*) => {
+        &[$(
+            $crate::isa::row::Row {
+                opcode: $opcode,
+                prefix: $crate::isa::row::isa!(@prefix $($prefix)?),
+                digit: $crate::isa::row::isa!(@option $($digit)?),
+                exact: $crate::isa::row::isa!(@option $($exact)?),
+                mnemonic: $mnemonic,
+                operands: $crate::isa::row::pad(&[$($crate::isa::row::Operand::$o),*]),
+                reads: $crate::isa::row::flags::$reads,
+                writes: $crate::isa::row::flags::$writes,
+                lowering: $crate::isa::row::Lowering::$lowering,
+                feature: $crate::isa::row::Feature::$feature,
+                run: $crate::isa::row::isa!(@run $size $function ($($o),*)),
+            },
+        )*]
+    };
+    (@prefix) => { $crate::isa::row::Prefix::Any };
+    (@prefix $p:ident) => { $crate::isa::row::Prefix::$p };
+    (@option) => { None };
+    (@option $x:literal) => { Some($x) };
+
+    (@run n $f:ident $o:tt) => { [$f, $f, $f, $f] };
+    (@run V $f:ident $o:tt) => { [$f::<u16>, $f::<u32>, $f::<u16>, $f::<u32>] };
+    (@run B $f:ident $o:tt) => { [$f::<u8>, $f::<u8>, $f::<u8>, $f::<u8>] };
+    (@run b $f:ident $o:tt) => { isa!(@one u8 $f $o) };
+    (@run w $f:ident $o:tt) => { isa!(@one u16 $f $o) };
+    (@run d $f:ident $o:tt) => { isa!(@one u32 $f $o) };
+    (@one $w:ident $f:ident ($a:ident)) => {
+        [$f::<$w, isa!(@r 0 $a)>, $f::<$w, isa!(@r 0 $a)>, $f::<$w, isa!(@m 0 $a)>, $f::<$w, isa!(@m 0 $a)>]
+    };
+    (@one $w:ident $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
+        [$f::<$w, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>, $f::<$w, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
+         $f::<$w, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<$w, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
+    };
+    (@run v $f:ident ($a:ident)) => {
+        [$f::<u16, isa!(@r 0 $a)>, $f::<u32, isa!(@r 0 $a)>, $f::<u16, isa!(@m 0 $a)>, $f::<u32, isa!(@m 0 $a)>]
+    };
+    (@run v $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
+        [$f::<u16, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>, $f::<u32, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
+         $f::<u16, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<u32, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
+    };
+    (@run o $f:ident ($a:ident)) => { [$f::<isa!(@r 0 $a)>, $f::<isa!(@r 0 $a)>, $f::<isa!(@m 0 $a)>, $f::<isa!(@m 0 $a)>] };
+    (@run o $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
+        [$f::<isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>, $f::<isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
+         $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
+    };
+
+    // The type of an operand's place: @r in the register form, @m in the memory form.
+    (@r $n:tt $o:ident) => { isa!(@fixed r $n $o) };
+    (@m $n:tt $o:ident) => { isa!(@fixed m $n $o) };
+    (@fixed $f:tt $n:tt Ib) => { $crate::exec::I }; (@fixed $f:tt $n:tt Iw) => { $crate::exec::I };
+    (@fixed $f:tt $n:tt Iz) => { $crate::exec::I }; (@fixed $f:tt $n:tt Ibs) => { $crate::exec::I };
+    (@fixed $f:tt $n:tt One) => { $crate::exec::I };
+    (@fixed $f:tt $n:tt Jb) => { $crate::exec::I }; (@fixed $f:tt $n:tt Jz) => { $crate::exec::I };
+    (@fixed $f:tt $n:tt Ob) => { $crate::exec::M }; (@fixed $f:tt $n:tt Ov) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt Mb) => { $crate::exec::M }; (@fixed $f:tt $n:tt Mw) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt Md) => { $crate::exec::M }; (@fixed $f:tt $n:tt Mq) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt Mx) => { $crate::exec::M }; (@fixed $f:tt $n:tt Mv) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt M) => { $crate::exec::M };
+    (@fixed m $n:tt Eb) => { $crate::exec::M }; (@fixed m $n:tt Ew) => { $crate::exec::M };
+    (@fixed m $n:tt Ed) => { $crate::exec::M }; (@fixed m $n:tt Ev) => { $crate::exec::M };
+    (@fixed m $n:tt Qq) => { $crate::exec::M }; (@fixed m $n:tt Qd) => { $crate::exec::M };
+    (@fixed m $n:tt Wx) => { $crate::exec::M }; (@fixed m $n:tt Wq) => { $crate::exec::M };
+    (@fixed m $n:tt Wd) => { $crate::exec::M }; (@fixed m $n:tt Ww) => { $crate::exec::M };
+    (@fixed m $n:tt RdMb) => { $crate::exec::M }; (@fixed m $n:tt RdMw) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt $o:ident) => { $crate::exec::R<$n> };
+}
+pub(crate) use isa;
+
+/// Operands of a row, filled up to four.
+#[must_use]
+pub const fn pad(operands: &[Operand]) -> [Operand; 4] {
+    let mut out = [Operand::None; 4];
+    let mut n = 0;
+    while n < operands.len() {
+        out[n] = operands[n];
+        n += 1;
+    }
+    out
+}

@@ -1,0 +1,524 @@
+//! The machine: owns processor, devices and board, and runs them.
+//!
+//! [`Machine::run`] alternates between the processor and what waits at its boundaries: deadlines, interrupts,
+//! input from the host. It never blocks and never reads a clock other than the host's.
+
+use crate::archive::Archive;
+use crate::board::{Board, Request, Source, Width};
+use crate::config::{ClockMode, Config, ConfigError};
+use crate::cpu::block::{BlockCache, CacheSize};
+use crate::cpu::{Cpu, Io, Stop, event};
+use crate::devices::{Bus, Devices};
+use crate::host::{Host, InputEvent};
+use crate::memory::{GuestMemory, Memory, PhysAddr};
+use crate::time::{Duration, Instant, SECOND, Timer};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+
+/// Why [`Machine::run`] came back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// The budget is used up.
+    Budget,
+    /// The processor waits for an interrupt; nothing will happen before this instant unless the host has
+    /// input for the machine.
+    Idle {
+        /// The next deadline.
+        until: Instant,
+    },
+    /// The guest switched the machine off.
+    PowerOff,
+    /// The guest reset the machine, which has been done; run again to go on.
+    Reset,
+    /// The guest wrote this to the debug-exit port.
+    Exit(u32),
+    /// A fault could not be delivered: the processor has shut down. Reset the machine to go on.
+    TripleFault,
+    /// HLT with interrupts off: nothing will ever happen again by itself.
+    Halted,
+}
+
+/// How often host input is looked at, in nanoseconds.
+const SERVICE: u64 = 250_000;
+/// The longest time between two looks at the host's clock.
+const SLICE: u64 = 100_000;
+/// A host clock that jumps further than this was suspended: the guest is not made to catch up.
+const PAUSE: u64 = SECOND;
+
+/// How virtual time relates to the host's clock and to executed instructions.
+struct Time {
+    mode: ClockMode,
+    /// Host time at virtual time zero (host clock).
+    origin: u64,
+    /// Host time last seen.
+    last: u64,
+    /// Virtual time at `count` instructions (virtual clock).
+    base: Instant,
+    count: u64,
+    /// Estimated picoseconds an instruction takes (host clock), to size slices.
+    estimate: u64,
+    started: bool,
+}
+
+impl Time {
+    const fn new(mode: ClockMode) -> Self {
+        Self { mode, origin: 0, last: 0, base: Instant::ZERO, count: 0, estimate: 10_000, started: false }
+    }
+
+    fn at(&mut self, count: u64, host: &mut Host) -> Instant {
+        match self.mode {
+            ClockMode::Host => {
+                let now = host.clock.now().0.max(self.last);
+                self.last = now;
+                Instant(now - self.origin)
+            }
+            ClockMode::Virtual { picoseconds } => {
+                self.base + (count.wrapping_sub(self.count)).saturating_mul(u64::from(picoseconds)) / 1000
+            }
+        }
+    }
+
+    /// Instructions that fit before `until`.
+    fn instructions(&self, now: Instant, until: Instant) -> u64 {
+        let ps = match self.mode {
+            ClockMode::Host => {
+                return (until.since(now).min(SLICE) * 1000 / self.estimate).clamp(64, 1 << 20);
+            }
+            ClockMode::Virtual { picoseconds } => u64::from(picoseconds.max(1)),
+        };
+        (until.since(now).min(SECOND) * 1000).div_ceil(ps).max(1)
+    }
+
+    /// Learns from a slice of `count` instructions that took `ns`.
+    fn learn(&mut self, count: u64, ns: u64) {
+        if count >= 1000 {
+            let seen = (ns * 1000 / count).clamp(100, 1_000_000);
+            self.estimate = (self.estimate * 7 + seen) / 8;
+        }
+    }
+}
+
+/// A PC.
+pub struct Machine {
+    /// The processor.
+    pub cpu: Cpu,
+    /// The devices.
+    pub devices: Devices,
+    /// The main board.
+    pub board: Board,
+    /// Decoded code.
+    pub cache: BlockCache,
+    config: Config,
+    time: Time,
+    random: Xoshiro256PlusPlus,
+}
+
+impl Machine {
+    /// Builds a machine and resets it.
+    ///
+    /// # Errors
+    /// Says what is wrong with the configuration.
+    pub fn new(config: Config, memory: GuestMemory) -> Result<Self, ConfigError> {
+        config.validate()?;
+        crate::boot::check(&config)?;
+        if config.bios.is_empty() && config.kernel.is_none() {
+            return Err(ConfigError::NothingToBoot);
+        }
+        let given = memory.len();
+        let needed = config.memory_needed();
+        let memory = Memory::new(memory, config.memory, config.video_memory, crate::config::ROM_SIZE)
+            .map_err(|_| ConfigError::HostMemory { needed, given })?;
+        let mut board = Board::new(memory);
+        let devices = Devices::new(&config, &mut board);
+        let pages = board.memory.backing_len() / crate::memory::PAGE;
+        let mut machine = Self {
+            cpu: Cpu::new(config.cpu),
+            devices,
+            board,
+            cache: BlockCache::new(pages, CacheSize::default()),
+            time: Time::new(config.clock),
+            random: Xoshiro256PlusPlus::seed_from_u64(u64::from_le_bytes(
+                config.uuid[..8].try_into().unwrap_or_default(),
+            )),
+            config,
+        };
+        machine.reset(&mut Host::null());
+        Ok(machine)
+    }
+
+    /// The configuration it was built from.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Present virtual time.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.board.now
+    }
+
+    /// Presses the reset button. RAM keeps its contents, as it does in a PC.
+    pub fn reset(&mut self, host: &mut Host) {
+        self.board.request = None;
+        self.devices.reset(&mut Bus { board: &mut self.board, host });
+        crate::firmware::place(&self.config, &mut self.board.memory);
+        self.cpu.reset();
+        if self.config.bios.is_empty() {
+            self.start_kernel(host);
+        }
+        self.cache.clear(&mut self.board.memory);
+        self.board.timers.set(Timer::Service, self.board.now);
+        self.settle();
+    }
+
+    /// Does what firmware and a boot loader would have done, for a machine without firmware.
+    fn start_kernel(&mut self, host: &mut Host) {
+        crate::firmware::set_up_pci(&mut self.board);
+        for &(port, value) in crate::firmware::PORT_WRITES {
+            if let Some(id) = self.board.io.device(port) {
+                let mut bus = Bus { board: &mut self.board, host };
+                self.devices.write(id, port, Width::Byte, u32::from(value), &mut bus);
+            }
+        }
+        // What cannot be placed was refused when the machine was built.
+        let Ok(entry) = crate::boot::place(&self.config, &mut self.board.memory) else { return };
+        self.cpu.enter_kernel(&entry);
+    }
+
+    fn settle(&mut self) -> bool {
+        settle(&mut self.board, &mut self.devices)
+    }
+
+    /// Runs for `budget` of virtual time, or until something ends it sooner.
+    pub fn run(&mut self, host: &mut Host, budget: Duration) -> Exit {
+        self.start(host);
+        let mut now = self.time.at(self.cpu.count, host);
+        let end = now + budget;
+        self.board.now = now;
+        self.service(host);
+        loop {
+            self.board.now = now;
+            if let Some(exit) = self.boundary(host) {
+                return exit;
+            }
+            if now >= end {
+                return Exit::Budget;
+            }
+            let deadline = self.board.timers.next().min(end);
+            if self.cpu.halted {
+                if let Some(exit) = self.idle(host, &mut now, deadline, end) {
+                    return exit;
+                }
+                continue;
+            }
+            let before = (self.cpu.count, now);
+            let limit = self.cpu.count + self.time.instructions(now, deadline);
+            let stop = self.slice(limit, deadline, host);
+            now = self.time.at(self.cpu.count, host);
+            self.time.learn(self.cpu.count - before.0, now.since(before.1));
+            if stop == Stop::Shutdown {
+                self.board.now = now;
+                return Exit::TripleFault;
+            }
+        }
+    }
+
+    /// Relates virtual time to the host's clock when running begins, and again after a pause.
+    fn start(&mut self, host: &mut Host) {
+        if self.time.mode != ClockMode::Host {
+            if !self.time.started {
+                self.time.started = true;
+                self.time.base = self.board.now;
+                self.time.count = self.cpu.count;
+            }
+            return;
+        }
+        let now = host.clock.now().0;
+        let expected = self.time.last;
+        if !self.time.started || now > expected.saturating_add(PAUSE) {
+            self.time.started = true;
+            self.time.last = now;
+            self.time.origin = now.saturating_sub(self.board.now.0);
+            self.board.epoch = host.clock.wall().saturating_sub_unsigned(self.board.now.0);
+        }
+    }
+
+    /// Lets the processor run up to `limit` instructions in all.
+    fn slice(&mut self, limit: u64, deadline: Instant, host: &mut Host) -> Stop {
+        let mut platform = Platform {
+            interrupt: settle(&mut self.board, &mut self.devices),
+            leave: false,
+            deadline,
+            devices: &mut self.devices,
+            board: &mut self.board,
+            host,
+            time: &mut self.time,
+            random: &mut self.random,
+        };
+        self.cpu.run(&mut self.cache, limit, &mut platform)
+    }
+
+    /// Everything that happens between two slices: deadlines, requests, interrupts.
+    fn boundary(&mut self, host: &mut Host) -> Option<Exit> {
+        while let Some((timer, at)) = self.board.timers.pop(self.board.now) {
+            if timer == Timer::Service {
+                self.service(host);
+                // From now on, not from when it was due: a missed look is not made up for.
+                let next = at.max(self.board.now) + SERVICE;
+                self.board.timers.set(Timer::Service, next);
+            } else {
+                self.devices.expire(timer, &mut Bus { board: &mut self.board, host });
+            }
+        }
+        if let Some(request) = self.board.request.take() {
+            match request {
+                Request::Reset => {
+                    self.reset(host);
+                    return Some(Exit::Reset);
+                }
+                Request::ResetCpu => self.cpu.reset(),
+                Request::PowerOff => return Some(Exit::PowerOff),
+                Request::Exit(value) => return Some(Exit::Exit(value)),
+            }
+        }
+        if self.board.memory.take_rearm() {
+            self.cpu.tlb.drop_watched();
+        }
+        let pending = self.settle();
+        if self.devices.apic.take_nmi() {
+            self.cpu.nmi = true;
+        }
+        let mut platform = Platform {
+            interrupt: pending,
+            leave: false,
+            deadline: Instant::FAR,
+            devices: &mut self.devices,
+            board: &mut self.board,
+            host,
+            time: &mut self.time,
+            random: &mut self.random,
+        };
+        if self.cpu.nmi && !self.cpu.nmi_blocked && !self.cpu.shadow {
+            if self.cpu.take_nmi(&mut platform).is_err() {
+                return Some(Exit::TripleFault);
+            }
+        } else if pending && self.cpu.interruptible() {
+            let vector = if platform.devices.apic.pending() {
+                platform.devices.apic.acknowledge()
+            } else {
+                platform.devices.pic.acknowledge()
+            };
+            if self.cpu.interrupt(vector, &mut platform).is_err() {
+                return Some(Exit::TripleFault);
+            }
+        }
+        None
+    }
+
+    /// The processor is halted: time passes, or the host is told to wait.
+    fn idle(&mut self, host: &mut Host, now: &mut Instant, deadline: Instant, end: Instant) -> Option<Exit> {
+        if !self.cpu.interruptible() && !self.cpu.nmi && self.cpu.nmi_blocked {
+            return Some(Exit::Halted);
+        }
+        match self.time.mode {
+            ClockMode::Virtual { .. } => {
+                // Nothing executes: time goes straight to the next deadline.
+                self.time.base = deadline;
+                self.time.count = self.cpu.count;
+                *now = deadline;
+                if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
+                    return Some(Exit::Halted);
+                }
+                (deadline >= end).then_some(Exit::Idle { until: end })
+            }
+            ClockMode::Host => {
+                *now = self.time.at(self.cpu.count, host);
+                if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
+                    return Some(Exit::Halted);
+                }
+                let until = self.next_event().min(end);
+                (until > *now).then_some(Exit::Idle { until })
+            }
+        }
+    }
+
+    /// The next deadline of a device (looks at host input aside, since the host knows when it has some).
+    fn next_event(&self) -> Instant {
+        Timer::ALL
+            .iter()
+            .filter(|&&t| t != Timer::Service)
+            .filter_map(|&t| self.board.timers.get(t))
+            .min()
+            .unwrap_or(Instant::FAR)
+    }
+
+    /// The one door through which the outside comes in, while the guest has room for it: keys, mouse, serial
+    /// bytes, frames.
+    pub fn service(&mut self, host: &mut Host) {
+        let mut bus = Bus { board: &mut self.board, host };
+        while self.devices.ps2.room() {
+            let Some(input) = bus.host.input.next() else { break };
+            if input == InputEvent::Power {
+                self.devices.acpi.power_button(bus.board);
+            } else {
+                self.devices.ps2.input(input, &mut bus);
+            }
+        }
+        self.devices.uart.poll(&mut bus);
+        self.devices.ne2k.poll(&mut bus);
+    }
+
+    /// Saves or loads everything but RAM, video RAM and the configuration, section by section: `visit` is
+    /// called with tag, version and archive function of each.
+    pub fn sections(&mut self, mut visit: impl FnMut([u8; 4], u16, &mut dyn FnMut(&mut Archive<'_>))) {
+        visit(*b"CPU ", 1, &mut |a| self.cpu.archive(a));
+        visit(*b"BORD", 1, &mut |a| self.board.archive(a));
+        self.devices.sections(visit);
+    }
+
+    /// Reads physical memory, as a debugger does; devices read as all ones.
+    pub fn read_memory(&self, at: PhysAddr, bytes: &mut [u8]) {
+        bytes.fill(0xFF);
+        let _ = self.board.memory.read(at, bytes);
+    }
+
+    /// Writes physical memory, as a debugger does.
+    pub fn write_memory(&mut self, at: PhysAddr, bytes: &[u8]) {
+        let _ = self.board.memory.write(at, bytes);
+    }
+}
+
+/// Brings the interrupt lines to the controllers; whether INTR is high.
+fn settle(board: &mut Board, devices: &mut Devices) -> bool {
+    let levels = board.irq.levels();
+    let pulses = board.irq.take_pulses();
+    devices.pic.set_lines(levels, pulses);
+    devices.apic.set_lines(levels, pulses);
+    let pic = devices.pic.pending();
+    devices.apic.set_intr(pic);
+    pic && devices.apic.accepts_extint() || devices.apic.pending()
+}
+
+/// What the processor sees of the rest of the machine while it runs.
+struct Platform<'m> {
+    devices: &'m mut Devices,
+    board: &'m mut Board,
+    host: &'m mut Host,
+    time: &'m mut Time,
+    random: &'m mut Xoshiro256PlusPlus,
+    deadline: Instant,
+    interrupt: bool,
+    leave: bool,
+}
+
+impl Platform<'_> {
+    fn tick(&mut self, count: u64) {
+        self.board.now = self.time.at(count, self.host);
+    }
+
+    fn after(&mut self) {
+        self.interrupt = settle(self.board, self.devices);
+        self.leave |= self.board.request.is_some() || self.board.timers.next() < self.deadline;
+    }
+
+    fn bus(&mut self) -> (&mut Devices, Bus<'_>) {
+        (self.devices, Bus { board: self.board, host: self.host })
+    }
+
+    /// One access as the device takes it.
+    fn read_one(&mut self, port: u16, width: Width) -> u32 {
+        let Some(id) = self.board.io.device(port) else { return width.ones() };
+        let widest = Devices::widest(id);
+        if width > widest || port.checked_add(width as u16 - 1).is_none() {
+            return split(width, |n, part| self.read_one(port.wrapping_add(n), part));
+        }
+        let (devices, mut bus) = self.bus();
+        devices.read(id, port, width, &mut bus) & width.ones()
+    }
+
+    fn write_one(&mut self, port: u16, width: Width, value: u32) {
+        let Some(id) = self.board.io.device(port) else { return };
+        let widest = Devices::widest(id);
+        if width > widest || port.checked_add(width as u16 - 1).is_none() {
+            let half = if width == Width::Dword { Width::Word } else { Width::Byte };
+            self.write_one(port, half, value & half.ones());
+            let rest = value >> (8 * half as u32);
+            self.write_one(port.wrapping_add(half as u16), half, rest & half.ones());
+            return;
+        }
+        let (devices, mut bus) = self.bus();
+        devices.write(id, port, width, value & width.ones(), &mut bus);
+    }
+}
+
+/// Two accesses of half the width, low half first.
+fn split(width: Width, mut part: impl FnMut(u16, Width) -> u32) -> u32 {
+    let half = if width == Width::Dword { Width::Word } else { Width::Byte };
+    let low = part(0, half);
+    low | part(half as u16, half) << (8 * half as u32)
+}
+
+impl Io for Platform<'_> {
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.board.memory
+    }
+
+    fn mmio_read(&mut self, at: PhysAddr, width: Width, count: u64) -> u32 {
+        let Some(id) = self.board.mmio.device(at) else { return width.ones() };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let value = devices.mmio_read(id, at, width, &mut bus) & width.ones();
+        self.after();
+        value
+    }
+
+    fn mmio_write(&mut self, at: PhysAddr, width: Width, value: u32, count: u64) {
+        let Some(id) = self.board.mmio.device(at) else { return };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        devices.mmio_write(id, at, width, value, &mut bus);
+        self.after();
+    }
+
+    fn port_in(&mut self, port: u16, width: Width, count: u64) -> u32 {
+        self.tick(count);
+        let value = self.read_one(port, width);
+        self.after();
+        value
+    }
+
+    fn port_out(&mut self, port: u16, width: Width, value: u32, count: u64) {
+        self.tick(count);
+        self.write_one(port, width, value);
+        self.after();
+    }
+
+    fn nanoseconds(&mut self, count: u64) -> u64 {
+        self.time.at(count, self.host).0
+    }
+
+    fn apic_base(&mut self, value: Option<u64>) -> u64 {
+        if let Some(value) = value {
+            let _ = self.devices.apic.set_base(value, self.board);
+            self.after();
+        }
+        self.devices.apic.base()
+    }
+
+    fn ferr(&mut self, level: bool) {
+        self.board.irq.set(13, Source::Fpu, level);
+        self.after();
+    }
+
+    fn random(&mut self) -> u64 {
+        self.random.next_u64()
+    }
+
+    fn events(&self) -> u32 {
+        u32::from(self.leave) * event::LEAVE
+            | u32::from(self.interrupt) * event::INTERRUPT
+            | u32::from(self.board.memory.code_written()) * event::CODE
+            | u32::from(self.board.memory.map_changed()) * event::MAP
+    }
+}

@@ -1,0 +1,28 @@
+//! What the tests of the bench share: skipping loudly, sizes from the environment.
+
+/// Whether this run must not skip anything.
+#[must_use]
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|v| !v.is_empty() && v != "0" && v != "false")
+}
+
+/// Tells that a test cannot run here, so loudly that nobody takes it for passed.
+///
+/// # Panics
+/// In CI, where nothing may be skipped.
+#[allow(clippy::print_stderr)]
+pub fn skipped(test: &str, why: &dyn core::fmt::Display) {
+    assert!(!in_ci(), "{test} cannot run, and CI may not skip it: {why}");
+    eprintln!("\n==================== SKIPPED: {test}: {why} ====================\n");
+}
+
+/// A count from the environment, or `default`.
+///
+/// # Panics
+/// When the variable holds something else than a number.
+#[must_use]
+pub fn count(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| {
+        text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number"))
+    })
+}
