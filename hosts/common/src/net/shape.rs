@@ -4,6 +4,7 @@
 //! swaps and bends frames at once, and cuts them short too.
 
 use super::bell::{Bedside, Bell};
+use super::open::Meter;
 use super::queue::FrameQueue;
 use super::{MAX_FRAME, MIN_FRAME, count, counters};
 use nomad86::host::Network;
@@ -266,6 +267,17 @@ impl Shaper {
         let thread = std::thread::Builder::new().name("shaper".into()).spawn(work)?;
         shaper.thread = Some(thread);
         Ok(shaper)
+    }
+
+    /// Its counters, to be read while somebody else has it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let (counters, inbox, outbox) = (Arc::clone(&self.counters), self.inbox.clone(), self.outbox.clone());
+        Meter::new("line", move || {
+            let mut stats = counters.read();
+            stats.full += inbox.dropped() + outbox.dropped();
+            stats.entries()
+        })
     }
 
     /// What was done to frames.
