@@ -7,6 +7,7 @@
 //! Not emulated: offloads (TSO, checksums), several queues.
 
 use super::bell::Bell;
+use super::open::Meter;
 use super::queue::FrameQueue;
 use super::{count, counters};
 use nomad86::host::Network;
@@ -54,6 +55,17 @@ impl Tap {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its counters, to be read while somebody else has it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let (counters, inbox, outbox) = (Arc::clone(&self.counters), self.inbox.clone(), self.outbox.clone());
+        Meter::new("tap", move || {
+            let mut stats = counters.read();
+            stats.dropped += inbox.dropped() + outbox.dropped();
+            stats.entries()
+        })
     }
 
     /// What it has carried.

@@ -11,6 +11,7 @@ use super::handshake::Handshake;
 use super::stream::{Stream, is_pause, tune};
 use super::{RelayUrl, tls};
 use crate::net::bell::Bell;
+use crate::net::open::Meter;
 use crate::net::queue::{FrameQueue, Put};
 use crate::net::{MAX_FRAME, MIN_FRAME, Mac, add, count, counters};
 use mio::net::TcpStream;
@@ -149,6 +150,18 @@ struct Shared {
     error: Mutex<Option<String>>,
 }
 
+impl Shared {
+    fn stats(&self, outbox: &FrameQueue) -> RelayStats {
+        let mut stats = self.counters.read();
+        stats.dropped_full = outbox.dropped().saturating_sub(stats.dropped_stale);
+        stats
+    }
+
+    fn error(&self) -> Option<String> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 impl RelayClient {
     /// Starts to connect, and keeps at it. The `bell` rings when frames come.
     ///
@@ -182,16 +195,22 @@ impl RelayClient {
     /// What it has seen and done.
     #[must_use]
     pub fn stats(&self) -> RelayStats {
-        let mut stats = self.shared.counters.read();
-        stats.dropped_full =
-            self.outbox.dropped().saturating_sub(stats.dropped_size).saturating_sub(stats.dropped_stale);
-        stats
+        self.shared.stats(&self.outbox)
     }
 
     /// Why there is no connection, if there is none.
     #[must_use]
     pub fn error(&self) -> Option<String> {
-        self.shared.error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.error()
+    }
+
+    /// Its counters and its trouble, to be read while somebody else has it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let (shared, outbox) = (Arc::clone(&self.shared), self.outbox.clone());
+        let meter = Meter::new("relay", move || shared.stats(&outbox).entries());
+        let shared = Arc::clone(&self.shared);
+        meter.with_trouble(move || shared.error())
     }
 }
 
