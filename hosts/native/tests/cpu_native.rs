@@ -165,6 +165,18 @@ fn forgive(
                 });
             }
         }
+        // Approximations with a relative error of at most 1.5 × 2^-12 each.
+        "rcpps" | "rcpss" | "rsqrtps" | "rsqrtss" => {
+            if let (Some(a), Some(b)) = (&host.fx, &ours.fx) {
+                differences.retain(|difference| match *difference {
+                    Difference::Xmm(n) => {
+                        let at = 160 + 16 * usize::from(n);
+                        !approximately(&a[at..at + 16], &b[at..at + 16])
+                    }
+                    _ => true,
+                });
+            }
+        }
         // Which of several words on the stack is touched first, and whether a selector is looked at before the
         // rest is, differs between makers: any fault is as good as another.
         "retf" | "iret" if both_fault.is_some() => differences.retain(|d| *d != Difference::Stop),
@@ -199,6 +211,15 @@ fn forgive(
         }
         _ => {}
     }
+}
+
+/// Whether four binary32 lanes are the same to 11 bits, special values exactly.
+fn approximately(a: &[u8], b: &[u8]) -> bool {
+    a.chunks_exact(4).zip(b.chunks_exact(4)).all(|(a, b)| {
+        let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let (x, y) = (value(a), value(b));
+        a == b || x.is_normal() && y.is_normal() && ((x - y) / x).abs() < 1.0 / 2048.0
+    })
 }
 
 /// Whether two 80-bit values are neighbours.
