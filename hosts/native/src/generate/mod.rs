@@ -4,6 +4,7 @@
 //! selectors mean segments. Some are not, so that faults are compared as well.
 
 mod address;
+pub mod block;
 mod setup;
 
 use crate::oracle::{Segment, Segments};
