@@ -366,6 +366,7 @@ impl Machine {
             }
         }
         self.devices.uart.poll(&mut bus);
+        self.devices.ne2k.poll(&mut bus);
     }
 
     /// Saves or loads everything but RAM, video RAM and the configuration, section by section: `visit` is

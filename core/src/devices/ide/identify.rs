@@ -66,7 +66,7 @@ pub(super) fn disk(d: &Drive, number: u8) -> Words {
     w[0] = 0x0040;
     w[1] = d.cylinders;
     w[3] = d.heads.into();
-    w[4] = 512 * u16::from(d.spt);
+    w[4] = 512u16.wrapping_mul(d.spt.into());
     w[5] = 512;
     w[6] = d.spt.into();
     w[20] = 3;

@@ -81,7 +81,7 @@ impl Transfer {
         self.stop = self.stop.min(self.end);
         self.pos = self.pos.min(self.stop);
         self.left = self.left.min(u32::MAX >> 1);
-        self.lba &= u64::MAX >> 1;
+        self.lba &= (1 << 48) - 1;
     }
 
     /// Whether data go from the guest to the drive.

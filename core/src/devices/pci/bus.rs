@@ -71,10 +71,10 @@ impl Slot {
         Self(device << 3 | function & 7)
     }
 
-    /// Place of network card `n` (0 to 3).
+    /// Place of network card `n` (0 to 3): device 5 for the first one, as in v86.
     #[must_use]
     pub const fn network(n: u8) -> Self {
-        Self::new(3 + (n & 3), 0)
+        Self::new(5 + (n & 3), 0)
     }
 
     /// The slot with this device and function number in one byte, as in CF8 bits 15 to 8.

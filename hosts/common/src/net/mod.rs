@@ -19,6 +19,7 @@ pub mod relay;
 pub mod shape;
 pub mod spec;
 pub mod switch;
+pub mod tap;
 
 /// The shortest frame: destination, source and type.
 pub const MIN_FRAME: usize = 14;

@@ -28,7 +28,7 @@ mod reassembly;
 mod resolv;
 mod tcp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod udp;
 mod wire;
 
