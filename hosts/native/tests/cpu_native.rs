@@ -182,12 +182,11 @@ fn forgive(
         "popa" if both_fault.is_some() => differences.retain(|d| !matches!(d, Difference::Register(_))),
         // A misaligned image is #GP to the manuals and #AC, when that is on, to this host; CR2 may be of any
         // part of it.
-        "fxsave" | "fxrstor" => match both_fault {
-            Some(((17, ..), (13, ..)) | ((14, ..), (14, ..))) => {
-                differences.retain(|d| *d != Difference::Stop)
+        "fxsave" | "fxrstor" => {
+            if let Some(((17, ..), (13, ..)) | ((14, ..), (14, ..))) = both_fault {
+                differences.retain(|d| *d != Difference::Stop);
             }
-            _ => {}
-        },
+        }
         // Whether the target is looked at before the return address is pushed.
         "call" if both_fault.is_some() => differences.retain(|d| *d != Difference::Stop),
         // Whether the word under the new frame is tried, so that it could be misaligned.
