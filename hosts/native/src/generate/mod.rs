@@ -4,6 +4,7 @@
 //! selectors mean segments. Some are not, so that faults are compared as well.
 
 mod address;
+pub mod block;
 mod setup;
 
 use crate::oracle::{Segment, Segments};
@@ -252,10 +253,10 @@ impl<'b> Builder<'b> {
         let opcode = self.row.opcode.to_be_bytes();
         let first = opcode.iter().position(|&byte| byte != 0).unwrap_or(3);
         code.extend_from_slice(&opcode[first..]);
-        if self.row.has_opcode_register() {
-            if let Some(last) = code.last_mut() {
-                *last |= self.reg as u8;
-            }
+        if self.row.has_opcode_register()
+            && let Some(last) = code.last_mut()
+        {
+            *last |= self.reg as u8;
         }
         code.append(&mut self.modrm);
         code.append(&mut self.immediates);
