@@ -48,8 +48,6 @@ pub struct Subject {
     cache: BlockCache,
     /// The recompiler, when the subject is to run through it.
     pub jit: Option<nomad86::jit::Jit>,
-    /// The recompiler, when the subject is to run through it.
-    pub jit: Option<nomad86::jit::Jit>,
     flat: Flat,
     used: (usize, usize),
     /// Execute without the block cache.
