@@ -34,7 +34,7 @@ impl Chip {
         }
     }
 
-    /// Bytes that an access of `width` moves at most: 8-bit transfers move one, whatever the access
+    /// Bytes that a write of `width` moves at most: 8-bit transfers move one, whatever the access
     /// (a double word apart, which the PCI chip always takes whole).
     const fn transfer(&self, width: Width) -> u16 {
         match width {
@@ -69,10 +69,15 @@ impl Chip {
         if !reading || self.rbcr == 0 {
             return width.ones();
         }
-        let size = self.transfer(width);
+        // A read under word transfers takes a whole word out of the memory, whatever part of it the bus wants:
+        // Linux's ne2k-pci reads the doubled PROM bytes singly and counts on it.
+        let size = match width {
+            Width::Byte if self.dcr & dcr::WTS != 0 => 2,
+            _ => self.transfer(width),
+        };
         let at = self.transfer_address(size);
         let mut value = width.ones();
-        for n in 0..size.min(self.rbcr) {
+        for n in 0..size.min(self.rbcr).min(width as u16) {
             let byte = u32::from(self.memory.read(at.wrapping_add(n)));
             value = value & !(0xFF << (8 * n)) | byte << (8 * n);
         }

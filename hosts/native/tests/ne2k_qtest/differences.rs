@@ -231,14 +231,14 @@ pub(crate) const ALL: &[Difference] = &[
         probe: |pair| memory(pair, 0x8100),
     },
     Difference {
-        what: "an 8-bit access under word transfers moves one byte",
+        what: "an 8-bit write under word transfers moves one byte",
         sheet: "DP8390D 9: remote DMA address and count advance by what is transferred",
         ours: 1,
         theirs: 2,
         probe: |pair| {
             pair.outb(page0_write::DCR, 0x49);
-            pair.remote(cr::RD_READ, 0, 8);
-            pair.read_both(0x10, 1);
+            pair.remote(cr::RD_WRITE, 0x4000, 8);
+            pair.outb(0x10, 0x11);
             pair.read_both(page0_read::CRDA0, 1)
         },
     },

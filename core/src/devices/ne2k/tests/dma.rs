@@ -20,7 +20,7 @@ fn the_prom_cannot_be_written_by_remote_dma() {
 }
 
 #[test]
-fn an_8_bit_access_moves_one_byte_under_word_transfers_too() {
+fn under_word_transfers_an_8_bit_write_moves_one_byte_and_a_read_takes_a_word() {
     let mut card = Bench::up();
     card.remote(cr::RD_WRITE, 0x4000, 4);
     card.outb(port::DATA, 0x11);
@@ -29,6 +29,10 @@ fn an_8_bit_access_moves_one_byte_under_word_transfers_too() {
     card.outw(port::DATA, 0x4433);
     assert_eq!(card.isr() & isr::RDC, isr::RDC);
     assert_eq!(card.read_memory(0x4000, 4), [0x11, 0x22, 0x33, 0x44]);
+    card.remote(cr::RD_READ, 0x4000, 4);
+    assert_eq!(card.inb(port::DATA), 0x11);
+    assert_eq!(card.inb(port::DATA), 0x33);
+    assert_eq!(card.isr() & isr::RDC, isr::RDC);
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn the_send_packet_command_takes_a_packet_out_of_the_ring_by_itself() {
     card.chip.receive(&frame(MAC, 60));
     card.acknowledge();
     card.outb(port::CR, cr::STA | cr::RD_SEND_PACKET);
-    let packet: Vec<u8> = (0..104).map(|_| card.inb(port::DATA)).collect();
+    let packet: Vec<u8> = (0..52).flat_map(|_| card.inw(port::DATA).to_le_bytes()).collect();
     assert_eq!(packet[..4], [rsr::PRX, RING.start + 1, 104, 0]);
     assert_eq!(packet[4..], bytes[..100]);
     assert_eq!(card.inb(page0_read::ISR) & isr::RDC, isr::RDC);

@@ -27,7 +27,7 @@ fn the_probe_finds_a_card() {
     // Read the PROM in bytes.
     for (offset, value) in [
         (0x00, NODMA | cr::STP),
-        (0x0E, 0x48),
+        (0x0E, 0x49),
         (0x0A, 0),
         (0x0B, 0),
         (0x0F, 0),
@@ -43,9 +43,9 @@ fn the_probe_finds_a_card() {
         card.outb(offset, value);
     }
     let prom: Vec<u8> = (0..32).map(|_| card.inb(0x10)).collect();
-    let mac: Vec<u8> = prom.iter().copied().step_by(2).take(6).collect();
-    assert_eq!(mac, MAC.0);
-    assert_eq!((prom[28], prom[30]), (0x57, 0x57), "an NE2000, not a clone with its own signature");
+    // Under word transfers each read takes a doubled byte.
+    assert_eq!(prom[..6], MAC.0);
+    assert_eq!((prom[14], prom[15]), (0x57, 0x57), "an NE2000, not a clone with its own signature");
 }
 
 /// Empties the ring as `ei_receive` does; returns the packets.

@@ -105,10 +105,11 @@ impl Pc {
 
     /// The address that a driver finds.
     fn prom(&mut self) -> [u8; 6] {
-        for (offset, value) in [(0, START), (0x0A, 12), (0x0B, 0), (8, 0), (9, 0), (0, 0x0A)] {
+        for (offset, value) in [(0, START), (0x0E, 0x48), (0x0A, 12), (0x0B, 0), (8, 0), (9, 0), (0, 0x0A)] {
             self.outb(offset, value);
         }
         let bytes: Vec<u8> = (0..12).map(|_| self.inb(0x10)).collect();
+        self.outb(0x0E, 0x49);
         [bytes[0], bytes[2], bytes[4], bytes[6], bytes[8], bytes[10]]
     }
 

@@ -121,8 +121,13 @@ impl Bench {
     }
 
     fn read_memory(&mut self, at: u16, count: usize) -> Vec<u8> {
+        // Byte by byte: under word transfers each access would take a word.
+        self.outb(port::CR, START);
+        self.outb(page0_write::DCR, 0x48);
         self.remote(cr::RD_READ, at, count as u16);
-        (0..count).map(|_| self.inb(port::DATA)).collect()
+        let bytes = (0..count).map(|_| self.inb(port::DATA)).collect();
+        self.outb(page0_write::DCR, 0x49);
+        bytes
     }
 
     /// Puts a frame at page 40 and sends it.

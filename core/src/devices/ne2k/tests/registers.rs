@@ -65,6 +65,7 @@ fn the_pin_is_the_level_of_isr_and_imr() {
 fn data_and_reset_ports_have_aliases() {
     let mut card = Bench::up();
     card.write_memory(0x4000, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    card.outb(page0_write::DCR, 0x48);
     card.remote(cr::RD_READ, 0x4000, 8);
     let bytes: Vec<u8> = (0x10..0x18).map(|offset| card.inb(offset)).collect();
     assert_eq!(bytes, [1, 2, 3, 4, 5, 6, 7, 8]);
