@@ -1,4 +1,7 @@
 //! What a machine needs of an operating system.
 
+pub mod clock;
+pub mod console;
 pub mod guest;
+pub mod input;
 pub mod net;
