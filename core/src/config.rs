@@ -136,7 +136,7 @@ pub struct Config {
     pub debug_exit: Option<DebugExit>,
     /// Debug console port (0xE9 by default).
     pub debug_port: Option<u16>,
-    /// Port whose writes are logged to the debug console's host side as POST codes.
+    /// Port whose writes go to the host as POST codes.
     pub post_port: Option<u16>,
     /// RTC keeps local time offset from UTC, in seconds.
     pub rtc_offset: i64,

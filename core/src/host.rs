@@ -28,6 +28,8 @@ pub struct Host {
     pub serial: [Box<dyn Console>; 4],
     /// Debug console (port E9) output.
     pub debug: Box<dyn Console>,
+    /// POST codes: what is written to the port that the configuration names.
+    pub post: Box<dyn Console>,
 }
 
 impl Host {
@@ -43,6 +45,7 @@ impl Host {
             audio: Box::new(Null),
             serial: [Box::new(Null), Box::new(Null), Box::new(Null), Box::new(Null)],
             debug: Box::new(Null),
+            post: Box::new(Null),
         }
     }
 }

@@ -50,6 +50,7 @@ impl Device for Debug {
             super::bytes_write(width, value, |_, byte| bus.host.debug.write(byte));
         } else if Some(port) == self.post {
             self.post_code = value;
+            super::bytes_write(width, value, |_, byte| bus.host.post.write(byte));
         } else if self.exit.is_some_and(|e| port.wrapping_sub(e.base) < e.size) {
             bus.board.ask(Request::Exit(value));
         }

@@ -1,5 +1,8 @@
 //! What a machine needs of an operating system.
 
 pub mod code;
+pub mod clock;
+pub mod console;
 pub mod guest;
+pub mod input;
 pub mod net;

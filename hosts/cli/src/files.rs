@@ -1,0 +1,35 @@
+//! Reading and creating the files that options name, with errors that name them.
+
+use crate::outcome::Failure;
+use std::fs::{self, File};
+use std::path::Path;
+
+/// Reads a whole file; `what` it is stands in the message.
+pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let wrong = |why: &str| Failure::configuration(format!("{what} {}: {why}", path.display()));
+    let meta = fs::metadata(path).map_err(|error| wrong(&reason(&error)))?;
+    if meta.is_dir() {
+        return Err(wrong("this is a folder"));
+    }
+    // A device or pipe may never end.
+    if !meta.is_file() {
+        return Err(wrong("this is no plain file"));
+    }
+    let bytes = fs::read(path).map_err(|error| wrong(&reason(&error)))?;
+    if bytes.is_empty() { Err(wrong("the file is empty")) } else { Ok(bytes) }
+}
+
+/// Creates a file for output, now, so that a wrong name is told at once.
+pub(crate) fn create(what: &str, path: &Path) -> Result<File, Failure> {
+    File::create(path)
+        .map_err(|error| Failure::configuration(format!("{what} {}: {}", path.display(), reason(&error))))
+}
+
+/// Why, without the number that the system adds.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

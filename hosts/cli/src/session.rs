@@ -1,0 +1,247 @@
+//! The loop around the machine: input to it, output from it, and sleep while it has nothing to do.
+
+use crate::args::values::DisplaySpec;
+use crate::lines::End;
+use crate::network::Cables;
+use crate::outcome::{Failure, Outcome};
+use crate::script::Script;
+use crate::setup::Plan;
+use crate::terminal;
+use nomad86::host::Host;
+use nomad86::machine::{Exit, Machine};
+use nomad86_host::input::InputQueue;
+use nomad86_host::net::bell::Bedside;
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// How long the machine runs between two looks at everything else.
+const BUDGET: Duration = Duration::from_millis(10);
+/// How often the screen is searched for text.
+const SEARCH: Duration = Duration::from_millis(100);
+/// The longest sleep of an idle machine.
+const NAP: Duration = Duration::from_millis(500);
+
+/// A machine with all around it.
+pub(crate) struct Session {
+    machine: Machine,
+    host: Host,
+    ends: Vec<End>,
+    input: InputQueue,
+    bedside: Bedside,
+    script: Script,
+    plan: Plan,
+    /// Must outlive the host's networks.
+    _cables: Cables,
+    keyboard: Option<Receiver<Vec<u8>>>,
+    /// Ctrl-A was pressed.
+    escape: bool,
+    raw: bool,
+    /// Virtual time is held back to the host's.
+    paced: bool,
+    begun: Instant,
+    searched: Instant,
+}
+
+impl Session {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        plan: Plan,
+        machine: Machine,
+        host: Host,
+        ends: Vec<End>,
+        input: InputQueue,
+        bedside: Bedside,
+        cables: Cables,
+        paced: bool,
+    ) -> Result<Self, Failure> {
+        let script = Script::new(plan.steps.clone(), ends.len());
+        let now = Instant::now();
+        Ok(Self {
+            machine,
+            host,
+            ends,
+            input,
+            bedside,
+            script,
+            plan,
+            _cables: cables,
+            keyboard: None,
+            escape: false,
+            raw: false,
+            paced,
+            begun: now,
+            searched: now,
+        })
+    }
+
+    /// Runs the machine to its end.
+    pub(crate) fn run(mut self) -> Result<Outcome, Failure> {
+        terminal::watch_signals(self.bedside.bell());
+        let shows = self.plan.display != DisplaySpec::None;
+        if shows || self.ends.iter().any(End::is_terminal) {
+            self.raw = io::stdin().is_terminal() && io::stdout().is_terminal() && terminal::make_raw();
+            self.keyboard = Some(terminal::reader(self.bedside.bell()));
+        }
+        self.begun = Instant::now();
+        let outcome = self.live();
+        terminal::restore();
+        outcome
+    }
+
+    fn live(&mut self) -> Result<Outcome, Failure> {
+        loop {
+            if let Some(outcome) = self.hear() {
+                return Ok(outcome);
+            }
+            self.act();
+            let exit = self.machine.run(&mut self.host, BUDGET);
+            self.speak().map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
+            self.search();
+            if self.script.fulfilled() {
+                return Ok(Outcome::Expected);
+            }
+            if let Some(outcome) = self.ended(exit) {
+                return Ok(match self.script.unseen() {
+                    Some(text) if outcome == Outcome::PowerOff || outcome == Outcome::Reset => {
+                        Outcome::NotSeen(text.to_owned())
+                    }
+                    _ => outcome,
+                });
+            }
+            if let Some(timeout) = self.plan.args.timeout
+                && self.begun.elapsed() >= timeout
+            {
+                return Ok(Outcome::Timeout(self.script.unseen().map(str::to_owned)));
+            }
+            if self.plan.args.limit.is_some_and(|limit| self.machine.cpu.count >= limit) {
+                return Ok(Outcome::Limit);
+            }
+            self.rest(exit);
+        }
+    }
+
+    /// What the end of a slice means.
+    fn ended(&mut self, exit: Exit) -> Option<Outcome> {
+        match exit {
+            Exit::Budget | Exit::Idle { .. } => None,
+            Exit::PowerOff => Some(Outcome::PowerOff),
+            Exit::Reset => self.plan.args.no_reboot.then_some(Outcome::Reset),
+            Exit::Exit(value) => Some(Outcome::Exit(value)),
+            Exit::TripleFault if self.plan.args.reboot_on_triple_fault => {
+                self.machine.reset(&mut self.host);
+                self.plan.args.no_reboot.then_some(Outcome::Reset)
+            }
+            Exit::TripleFault => Some(Outcome::TripleFault(String::new())),
+            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(String::new())),
+        }
+    }
+
+    /// Sleeps while the machine has nothing to do, until something happens.
+    fn rest(&self, exit: Exit) {
+        let mut pause = match exit {
+            Exit::Idle { until } => Duration::from_nanos(until.since(self.machine.now())).min(NAP),
+            Exit::Halted => NAP,
+            _ => Duration::ZERO,
+        };
+        if self.paced {
+            let ahead = Duration::from_nanos(self.machine.now().0).saturating_sub(self.begun.elapsed());
+            pause = if exit == Exit::Halted { NAP } else { ahead };
+        }
+        if let Some(timeout) = self.plan.args.timeout {
+            pause = pause.min(timeout.saturating_sub(self.begun.elapsed()));
+        }
+        if self.script.awaited().is_some() {
+            pause = pause.min(SEARCH);
+        }
+        if !pause.is_zero() {
+            let _ = self.bedside.sleep(pause);
+        }
+    }
+
+    /// Takes what the user typed, and signals.
+    fn hear(&mut self) -> Option<Outcome> {
+        if let Some(number) = terminal::signal() {
+            return Some(Outcome::Signal(number));
+        }
+        terminal::continued();
+        while self.ends.iter().all(|end| !end.is_full())
+            && let Some(bytes) = self.keyboard.as_ref().and_then(|keyboard| keyboard.try_recv().ok())
+        {
+            if !self.raw {
+                self.typed(&bytes);
+                continue;
+            }
+            let mut plain = Vec::with_capacity(bytes.len());
+            for byte in bytes {
+                match (std::mem::take(&mut self.escape), byte) {
+                    (false, 0x01) => self.escape = true,
+                    (true, b'x') => return Some(Outcome::Quit),
+                    (true, b'h' | b'?') => self.say(HELP),
+                    (true, 0x01) | (false, _) => plain.push(byte),
+                    (true, _) => {}
+                }
+            }
+            self.typed(&plain);
+        }
+        None
+    }
+
+    /// Bytes from the terminal for the guest.
+    fn typed(&mut self, bytes: &[u8]) {
+        if let Some(end) = self.ends.iter_mut().find(|end| end.is_terminal()) {
+            end.send(bytes);
+        }
+    }
+
+    /// Text for the user beside the guest's.
+    fn say(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
+    }
+
+    fn act(&mut self) {
+        let first = self.ends.first_mut();
+        self.script.act(&self.input, |bytes| {
+            if let Some(end) = &first {
+                end.line.give(bytes);
+            }
+        });
+    }
+
+    /// Moves the guest's output on.
+    fn speak(&mut self) -> io::Result<()> {
+        let mut wrote = false;
+        let mut out = io::stdout().lock();
+        for (number, end) in self.ends.iter_mut().enumerate() {
+            let terminal = end.is_terminal();
+            let bytes = end.pump()?;
+            if bytes.is_empty() {
+                continue;
+            }
+            self.script.heard(number, bytes);
+            if terminal {
+                out.write_all(bytes)?;
+                wrote = true;
+            }
+        }
+        if wrote { out.flush() } else { Ok(()) }
+    }
+
+    /// Looks for the awaited text on the screen, from time to time.
+    fn search(&mut self) {
+        if self.script.awaited().is_none() || self.searched.elapsed() < SEARCH {
+            return;
+        }
+        self.searched = Instant::now();
+        if let Some(screen) = self.machine.devices.vga.text_screen(&self.machine.board.memory) {
+            self.script.seen(&screen.text());
+        }
+    }
+}
+
+const HELP: &str = "
+Ctrl-A h   this help
+Ctrl-A x   end the machine
+Ctrl-A Ctrl-A   send Ctrl-A
+";
