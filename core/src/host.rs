@@ -230,6 +230,18 @@ impl Network for Null {
     }
 }
 
+impl<N: Network + ?Sized> Network for Box<N> {
+    fn transmit(&mut self, frame: &[u8]) {
+        (**self).transmit(frame);
+    }
+    fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        (**self).receive(buffer)
+    }
+    fn link(&self) -> bool {
+        (**self).link()
+    }
+}
+
 impl Display for Null {
     fn surface(&mut self, _mode: Mode) -> Option<Surface<'_>> {
         None

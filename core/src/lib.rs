@@ -16,6 +16,7 @@ pub mod firmware;
 pub mod fpu;
 pub mod host;
 pub mod isa;
+pub mod jit;
 pub mod machine;
 pub mod memory;
 pub mod net;

@@ -10,8 +10,10 @@ use crate::cpu::block::{BlockCache, CacheSize};
 use crate::cpu::{Cpu, Io, Stop, event};
 use crate::devices::{Bus, Devices};
 use crate::host::{Host, InputEvent};
+use crate::jit::{CodeMemory, Jit};
 use crate::memory::{GuestMemory, Memory, PhysAddr};
 use crate::time::{Duration, Instant, SECOND, Timer};
+use alloc::boxed::Box;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
@@ -108,6 +110,8 @@ pub struct Machine {
     pub board: Board,
     /// Decoded code.
     pub cache: BlockCache,
+    /// The recompiler, when the host has given it memory.
+    pub jit: Option<Jit>,
     config: Config,
     time: Time,
     random: Xoshiro256PlusPlus,
@@ -136,6 +140,7 @@ impl Machine {
             devices,
             board,
             cache: BlockCache::new(pages, CacheSize::default()),
+            jit: None,
             time: Time::new(config.clock),
             random: Xoshiro256PlusPlus::seed_from_u64(u64::from_le_bytes(
                 config.uuid[..8].try_into().unwrap_or_default(),
@@ -144,6 +149,14 @@ impl Machine {
         };
         machine.reset(&mut Host::null());
         Ok(machine)
+    }
+
+    /// Gives the recompiler memory for its code; from then on hot code is translated. False when the host's
+    /// processor has no recompiler or the memory is too small, and the machine goes on interpreting. `precise`
+    /// keeps even those flags exact that no instruction looks at, for runs that are compared bit by bit.
+    pub fn use_jit(&mut self, memory: Box<dyn CodeMemory>, precise: bool) -> bool {
+        self.jit = Jit::new(memory, self.cache.capacity(), precise);
+        self.jit.is_some()
     }
 
     /// The configuration it was built from.
@@ -256,7 +269,7 @@ impl Machine {
             time: &mut self.time,
             random: &mut self.random,
         };
-        self.cpu.run(&mut self.cache, limit, &mut platform)
+        self.cpu.run(&mut self.cache, self.jit.as_mut(), limit, &mut platform)
     }
 
     /// Everything that happens between two slices: deadlines, requests, interrupts.
@@ -366,6 +379,7 @@ impl Machine {
             }
         }
         self.devices.uart.poll(&mut bus);
+        self.devices.ne2k.poll(&mut bus);
     }
 
     /// Saves or loads everything but RAM, video RAM and the configuration, section by section: `visit` is

@@ -376,7 +376,7 @@ impl Memory {
                 Target::None => head.fill(0xFF),
                 Target::Io => return false,
             }
-            at += in_page as u64;
+            at = at.wrapping_add(in_page as u64);
             rest = tail;
         }
         true
@@ -399,7 +399,7 @@ impl Memory {
                 Target::Rom(_) | Target::None => {}
                 Target::Io => return false,
             }
-            at += in_page as u64;
+            at = at.wrapping_add(in_page as u64);
             rest = tail;
         }
         true

@@ -176,6 +176,9 @@ impl Cpu {
     /// # Errors
     /// The page fault that a write would give.
     pub fn probe_write(&mut self, linear: u32, size: u32, user: bool, io: &mut dyn Io) -> Run {
+        if self.tlb.watching {
+            self.check_alignment(linear, size, user)?;
+        }
         let access = Access { write: true, user, fetch: false };
         self.translate(linear, access, io)?;
         let last = linear.wrapping_add(size - 1);
@@ -257,6 +260,7 @@ impl Cpu {
         let access = Access { write: false, user, fetch: false };
         let room = PAGE as u32 - (linear & 0xFFF);
         if self.tlb.watching {
+            self.check_alignment(linear, size, user)?;
             self.check_data_breakpoints(linear, size, false);
         }
         if size <= room {
@@ -276,6 +280,21 @@ impl Cpu {
         let target = io.memory().target(second.phys, false);
         self.read_phys(second.phys, target, high, io);
         Ok(bytes)
+    }
+
+    /// #AC for a user's data access that is not aligned to its size.
+    pub(crate) fn check_alignment(&self, linear: u32, size: u32, user: bool) -> Run {
+        // Ten bytes need the alignment of eight, images of the x87 state that of their words.
+        let unit = match size {
+            1 | 2 | 4 | 8 | 16 => size,
+            10 => 8,
+            14 | 94 => 2,
+            _ => 4,
+        };
+        if user && self.checks_alignment() && linear & (unit - 1) != 0 {
+            return Err(Trap::code(super::fault::vector::AC, 0));
+        }
+        Ok(())
     }
 
     fn read_phys(&mut self, at: PhysAddr, target: Target, bytes: &mut [u8], io: &mut dyn Io) {
@@ -304,6 +323,9 @@ impl Cpu {
     fn write_slow(&mut self, linear: u32, bytes: &[u8], user: bool, io: &mut dyn Io) -> Run {
         let access = Access { write: true, user, fetch: false };
         let room = (PAGE as u32 - (linear & 0xFFF)) as usize;
+        if self.tlb.watching {
+            self.check_alignment(linear, bytes.len() as u32, user)?;
+        }
         if bytes.len() <= room {
             let t = self.translate(linear, access, io)?;
             self.write_page(linear, t, bytes, user, io);

@@ -99,6 +99,8 @@ pub struct BlockCache {
     seconds: Vec<u32>,
     recent: Box<[Recent]>,
     size: CacheSize,
+    /// Counts how often everything was dropped, so that a recompiler notices.
+    pub generation: u32,
     /// Counters.
     pub stats: CacheStats,
 }
@@ -115,6 +117,7 @@ impl BlockCache {
             seconds: vec![NONE; pages],
             recent: vec![Recent { eip: 0, epoch: 0, block: NONE }; RECENT].into_boxed_slice(),
             size,
+            generation: 0,
             stats: CacheStats::default(),
         }
     }
@@ -157,6 +160,19 @@ impl BlockCache {
     #[must_use]
     pub fn block(&self, number: u32) -> &Block {
         &self.blocks[number as usize]
+    }
+
+    /// Counts an entry into a block; how many there were.
+    pub fn warm(&mut self, number: u32) -> u16 {
+        let heat = &mut self.blocks[number as usize].heat;
+        *heat = heat.saturating_add(1);
+        *heat
+    }
+
+    /// Blocks that the cache can hold.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.size.blocks
     }
 
     /// A block's instructions.
@@ -225,7 +241,13 @@ impl BlockCache {
 
     /// Drops blocks that have bytes on the given 64-byte lines of a backing page, and recomputes which lines
     /// of the page still hold code.
-    pub fn invalidate(&mut self, page: u32, lines: u64, memory: &mut Memory) {
+    pub fn invalidate(
+        &mut self,
+        page: u32,
+        lines: u64,
+        memory: &mut Memory,
+        mut dropped_block: impl FnMut(u32),
+    ) {
         let mut left = 0;
         let mut dropped = 0;
         let Some(&head) = self.pages.get(page as usize) else { return };
@@ -237,6 +259,7 @@ impl BlockCache {
             if b.live && covered & lines != 0 {
                 b.live = false;
                 dropped += 1;
+                dropped_block(at);
             } else if b.live {
                 left |= covered;
             }
@@ -250,6 +273,7 @@ impl BlockCache {
             if b.live && covered & lines != 0 {
                 b.live = false;
                 dropped += 1;
+                dropped_block(at);
             } else if b.live {
                 left |= covered;
             }
@@ -300,6 +324,7 @@ impl BlockCache {
 
     /// Drops everything.
     pub fn clear(&mut self, memory: &mut Memory) {
+        self.generation = self.generation.wrapping_add(1);
         for b in &self.blocks {
             for page in [b.page, b.second_page] {
                 if let Some(head) = self.pages.get_mut(page as usize) {

@@ -1,6 +1,6 @@
 //! CPUID: what each processor model says of itself.
 //!
-//! Spec: Intel SDM volume 2, CPUID. 
+//! Spec: Intel SDM volume 2, CPUID.
 
 use super::{Cpu, reg};
 use crate::config::CpuModel;

@@ -5,6 +5,7 @@ use super::segment::{Descriptor, Segment, seg};
 use super::{Cpu, Io, Stop, cr0, event};
 use crate::board::Width;
 use crate::config::CpuModel;
+use crate::jit::Jit;
 use crate::memory::{GuestMemory, Memory, OutOfMemory, PAGE, PhysAddr, Target};
 
 /// RAM and silent ports.
@@ -64,6 +65,8 @@ pub struct FlatMachine {
     pub io: FlatIo,
     /// Decoded blocks.
     pub cache: BlockCache,
+    /// The recompiler, if one is to be used.
+    pub jit: Option<Jit>,
 }
 
 impl FlatMachine {
@@ -82,6 +85,7 @@ impl FlatMachine {
             cpu: Cpu::new(model),
             io: FlatIo { memory, port_value: 0xFFFF_FFFF, last_out: None, ferr: false, random: 0x9E37_79B9 },
             cache,
+            jit: None,
         })
     }
 
@@ -107,7 +111,7 @@ impl FlatMachine {
     pub fn run(&mut self, instructions: u64) -> Stop {
         let limit = self.cpu.count + instructions;
         loop {
-            let stop = self.cpu.run(&mut self.cache, limit, &mut self.io);
+            let stop = self.cpu.run(&mut self.cache, self.jit.as_mut(), limit, &mut self.io);
             if stop != Stop::Boundary || self.cpu.count >= limit {
                 return stop;
             }
@@ -120,14 +124,14 @@ impl FlatMachine {
     /// Halt or shutdown.
     pub fn step(&mut self) -> Result<(), Stop> {
         let result = self.cpu.step(&mut self.cache, &mut self.io);
-        self.cpu.drop_overwritten(&mut self.cache, &mut self.io);
+        self.cpu.drop_overwritten(&mut self.cache, self.jit.as_mut(), &mut self.io);
         result
     }
 
     /// Writes RAM (decoded code on it is dropped).
     pub fn write(&mut self, at: u32, bytes: &[u8]) {
         let _ = self.io.memory.write(u64::from(at), bytes);
-        self.cpu.drop_overwritten(&mut self.cache, &mut self.io);
+        self.cpu.drop_overwritten(&mut self.cache, self.jit.as_mut(), &mut self.io);
     }
 
     /// Reads RAM.

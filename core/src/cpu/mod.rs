@@ -225,8 +225,16 @@ pub struct Cpu {
     pub features: Features,
     /// Address translations.
     pub tlb: Box<Tlb>,
-    /// Count of events that changed what linear addresses mean for code.
-    pub code_epoch: u32,
+    /// Count of events that changed what linear addresses mean.
+    pub epoch: u32,
+    /// What an entry point found at a linear address depends on: the epoch and the mode.
+    pub code_key: u32,
+    /// CS, SS, DS and ES are flat 32-bit segments.
+    pub flat32: bool,
+    /// What translated code and the processor share.
+    pub jit: crate::jit::Shared,
+    /// The recompiler's sites, for its interpreter entry.
+    pub(crate) sites: usize,
 }
 
 impl Cpu {
@@ -270,7 +278,11 @@ impl Cpu {
             model,
             features: cpuid::features(model),
             tlb: Tlb::new(),
-            code_epoch: 0,
+            epoch: 0,
+            code_key: 0,
+            flat32: false,
+            jit: crate::jit::Shared::default(),
+            sites: 0,
         };
         cpu.reset();
         cpu
@@ -356,11 +368,31 @@ impl Cpu {
 
     /// Sets the privilege level.
     pub fn set_cpl(&mut self, cpl: u8) {
-        if self.cpl != cpl {
-            self.code_epoch = self.code_epoch.wrapping_add(1);
-        }
         self.cpl = cpl;
         self.tlb_mode = if cpl == 3 { 2 } else { 0 };
+        if self.flags.has(flags::bit::AC) || self.tlb.watching {
+            self.settle_watching();
+        }
+        self.settle_key();
+    }
+
+    /// To be called after any change of the mode, CS or the address space.
+    pub fn settle_key(&mut self) {
+        let user = u32::from(self.cpl == 3);
+        let code32 = u32::from(self.code32());
+        // The recompiler takes the common case: 32-bit code on flat segments.
+        let flat = [seg::CS, seg::SS, seg::DS, seg::ES].iter().all(|&n| {
+            let s = &self.seg[n];
+            s.base == 0 && s.limit == 0xFFFF_FFFF && (n == seg::CS || s.flat())
+        });
+        self.flat32 = flat && self.code32() && self.seg[seg::SS].big();
+        self.code_key = self.epoch << 3 | u32::from(self.flat32) << 2 | user << 1 | code32;
+    }
+
+    /// Linear addresses mean something else from now on.
+    pub fn new_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.settle_key();
     }
 
     /// To be called after any change of SS.
@@ -372,8 +404,11 @@ impl Cpu {
     pub fn set_segment(&mut self, number: usize, segment: Segment) {
         self.seg[number] = segment;
         match number {
-            seg::SS => self.settle_stack(),
-            seg::CS => self.code_epoch = self.code_epoch.wrapping_add(1),
+            seg::SS => {
+                self.settle_stack();
+                self.settle_key();
+            }
+            seg::CS | seg::DS | seg::ES => self.settle_key(),
             _ => {}
         }
     }
@@ -382,20 +417,30 @@ impl Cpu {
     pub fn settle_stepping(&mut self) {
         let breakpoints = (0..4).any(|n| self.dr[7] >> (2 * n) & 3 != 0);
         self.stepping = self.flags.has(flags::bit::TF) || breakpoints;
+        self.settle_watching();
+    }
+
+    /// To be called after any change of DR7, CPL, EFLAGS.AC or CR0.AM: data breakpoints and alignment checks
+    /// send every access the slow way.
+    pub fn settle_watching(&mut self) {
         let data = (0..4).any(|n| self.dr[7] >> (2 * n) & 3 != 0 && self.dr[7] >> (16 + 4 * n) & 3 != 0);
-        if self.tlb.watching != data {
-            self.tlb.watching = data;
+        let watching = data || self.checks_alignment();
+        if self.tlb.watching != watching {
+            self.tlb.watching = watching;
             self.flush_tlb(true);
         }
     }
 
+    /// Whether misaligned data accesses raise #AC.
+    #[must_use]
+    pub const fn checks_alignment(&self) -> bool {
+        self.cpl == 3 && self.cr0 & cr0::AM != 0 && self.flags.has(flags::bit::AC)
+    }
+
     /// Sets EFLAGS as a whole.
     pub fn set_flags(&mut self, image: u32) {
-        let vm = self.flags.has(flags::bit::VM);
         self.flags.set_image(image);
-        if vm != self.flags.has(flags::bit::VM) {
-            self.code_epoch = self.code_epoch.wrapping_add(1);
-        }
+        self.settle_key();
         self.settle_stepping();
     }
 
@@ -487,7 +532,7 @@ impl Cpu {
         self.settle_stack();
         self.flush_tlb(true);
         self.settle_stepping();
-        self.code_epoch = self.code_epoch.wrapping_add(1);
+        self.settle_key();
     }
 
     /// Bits of MXCSR that exist.

@@ -191,13 +191,13 @@ impl Cpu {
     /// Drops translations: all, or all but global ones.
     pub fn flush_tlb(&mut self, global: bool) {
         self.tlb.flush(global);
-        self.code_epoch = self.code_epoch.wrapping_add(1);
+        self.new_epoch();
     }
 
     /// INVLPG.
     pub fn flush_page(&mut self, linear: u32) {
         self.tlb.flush_page(linear);
-        self.code_epoch = self.code_epoch.wrapping_add(1);
+        self.new_epoch();
     }
 
     /// Whether pages can be non-executable.

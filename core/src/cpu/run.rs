@@ -9,21 +9,30 @@ use super::{Cpu, Io, Run, Stop, Trap, event, flags};
 use crate::isa::decode::{DecodeError, MAX_LEN, decode};
 use crate::isa::row::Lowering;
 use crate::isa::{Inst, Operand};
+use crate::jit::{Jit, NO_LINK};
 use crate::memory::{PAGE, PhysAddr, Target};
 
 impl Cpu {
     /// Executes at least one block, and on until `limit` instructions have been executed in all (exactly so
     /// many unless a fault or a halt intervenes) or something needs attention.
-    pub fn run(&mut self, cache: &mut BlockCache, limit: u64, io: &mut dyn Io) -> Stop {
+    ///
+    /// Blocks that are hot run through the recompiler, where there is one.
+    pub fn run(
+        &mut self,
+        cache: &mut BlockCache,
+        mut jit: Option<&mut Jit>,
+        limit: u64,
+        io: &mut dyn Io,
+    ) -> Stop {
+        let mut link = NO_LINK;
         while self.count < limit {
             if self.halted {
                 return Stop::Halt;
             }
-            let left = (limit - self.count).min(MAX_BLOCK as u64) as u32;
             let result = if self.stepping || self.shadow {
                 self.step(cache, io)
             } else {
-                self.execute(cache, left, io)
+                self.execute(cache, jit.as_deref_mut(), &mut link, limit, io)
             };
             if let Err(stop) = result {
                 return stop;
@@ -31,7 +40,7 @@ impl Cpu {
             let events = io.events();
             if events != 0 {
                 if events & event::CODE != 0 {
-                    self.drop_overwritten(cache, io);
+                    self.drop_overwritten(cache, jit.as_deref_mut(), io);
                 }
                 if events & event::MAP != 0 {
                     io.memory().take_map_change();
@@ -48,21 +57,33 @@ impl Cpu {
     }
 
     /// Drops blocks whose bytes were overwritten.
-    pub fn drop_overwritten(&mut self, cache: &mut BlockCache, io: &mut dyn Io) {
+    pub fn drop_overwritten(&mut self, cache: &mut BlockCache, mut jit: Option<&mut Jit>, io: &mut dyn Io) {
         let memory = io.memory();
         if memory.take_code_overflow() {
             cache.clear(memory);
             return;
         }
         while let Some(write) = memory.take_code_write() {
-            cache.invalidate(write.page, write.lines, memory);
+            cache.invalidate(write.page, write.lines, memory, |block| {
+                if let Some(jit) = jit.as_deref_mut() {
+                    jit.drop_block(block);
+                }
+            });
         }
     }
 
-    /// Executes one block, at most `left` instructions of it.
-    fn execute(&mut self, cache: &mut BlockCache, left: u32, io: &mut dyn Io) -> Result<(), Stop> {
+    /// Executes one block or, when it has been translated, everything that it leads to; no more than `limit`
+    /// instructions in all.
+    fn execute(
+        &mut self,
+        cache: &mut BlockCache,
+        jit: Option<&mut Jit>,
+        link: &mut u32,
+        limit: u64,
+        io: &mut dyn Io,
+    ) -> Result<(), Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
-        let number = match cache.recent(linear, self.code_epoch) {
+        let number = match cache.recent(linear, self.code_key) {
             Some(number) => number,
             None => match self.find_block(cache, linear, io) {
                 Ok(number) => number,
@@ -78,8 +99,29 @@ impl Cpu {
         if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
             return self.step(cache, io);
         }
+        let left = limit - self.count;
+        if let Some(jit) = jit
+            && self.flat32
+            && left >= u64::from(block.count)
+        {
+            let from = core::mem::replace(link, NO_LINK);
+            if let Some(code) = jit.code(cache, number, linear, self.code_key, from) {
+                jit.enter(self, code, limit, io);
+                *link = self.jit.link;
+                return self.after_code(jit, io);
+            }
+        }
         let insts = cache.insts(number);
-        self.run_insts(insts, left, io)
+        self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
+    }
+
+    /// Deals with what translated code left for.
+    fn after_code(&mut self, jit: &mut Jit, io: &mut dyn Io) -> Result<(), Stop> {
+        let Some(trap) = self.jit.trap else { return Ok(()) };
+        match jit.site_inst(self.jit.site) {
+            Some((inst, index)) => self.left(trap, &inst, index, io),
+            None => Ok(()),
+        }
     }
 
     /// Executes instructions of one block from its first.
@@ -254,12 +296,12 @@ impl Cpu {
                 self.fetch(next, io)? == b.second
             };
             if same {
-                cache.remember(linear, self.code_epoch, number);
+                cache.remember(linear, self.code_key, number);
                 return Ok(number);
             }
         }
         let number = self.decode_block(cache, phys, linear, key, io)?;
-        cache.remember(linear, self.code_epoch, number);
+        cache.remember(linear, self.code_key, number);
         Ok(number)
     }
 

@@ -203,11 +203,14 @@ impl Cpu {
             self.load_pdptes(self.cr3, io)?;
         }
         self.cr0 = new;
+        if changed & cr0::AM != 0 {
+            self.settle_watching();
+        }
         if changed & (cr0::PG | cr0::WP | cr0::PE) != 0 {
             self.flush_tlb(true);
         }
         if changed & cr0::PE != 0 {
-            self.code_epoch = self.code_epoch.wrapping_add(1);
+            self.new_epoch();
             if new & cr0::PE == 0 {
                 self.set_cpl(0);
             }

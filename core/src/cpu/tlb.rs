@@ -30,10 +30,10 @@ struct CodeEntry {
 
 /// The TLB.
 pub struct Tlb {
-    /// Supervisor read, supervisor write, user read, user write.
-    pub tables: [Box<[usize; ENTRIES]>; 4],
+    /// Supervisor read, supervisor write, user read, user write, one behind the other.
+    tables: Box<[usize; 4 * ENTRIES]>,
     #[cfg(feature = "small-tlb")]
-    tags: [Box<[u32; ENTRIES]>; 4],
+    tags: Box<[u32; 4 * ENTRIES]>,
     /// Linear page in bits 12–31, table in bits 0–1, global in bit 2.
     log: Vec<u32>,
     watched: Vec<u32>,
@@ -44,6 +44,12 @@ pub struct Tlb {
     pub fills: u64,
     /// Flushes so far.
     pub flushes: u64,
+}
+
+/// Place of a page's entry.
+#[inline(always)]
+const fn slot(table: u32, linear: u32) -> usize {
+    (table & 3) as usize * ENTRIES + ((linear >> 12) as usize & (ENTRIES - 1))
 }
 
 fn zeroed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
@@ -58,9 +64,9 @@ impl Tlb {
     #[must_use]
     pub fn new() -> Box<Self> {
         Box::new(Self {
-            tables: [zeroed(0), zeroed(0), zeroed(0), zeroed(0)],
+            tables: zeroed(0),
             #[cfg(feature = "small-tlb")]
-            tags: [zeroed(0), zeroed(0), zeroed(0), zeroed(0)],
+            tags: zeroed(0),
             log: Vec::with_capacity(LOG),
             watched: Vec::with_capacity(WATCHED),
             code: zeroed(CodeEntry::default()),
@@ -74,13 +80,19 @@ impl Tlb {
     #[inline(always)]
     #[must_use]
     pub fn addend(&self, table: u32, linear: u32) -> usize {
-        let table = (table & 3) as usize;
-        let index = (linear >> 12) as usize & (ENTRIES - 1);
+        let index = slot(table, linear);
         #[cfg(feature = "small-tlb")]
-        if self.tags[table][index] != linear >> 12 {
+        if self.tags[index] != linear >> 12 {
             return 0;
         }
-        self.tables[table][index]
+        self.tables[index]
+    }
+
+    /// The first of the tables, for code that indexes them itself: `READ` and then `WRITE` of the supervisor,
+    /// then of the user, [`ENTRIES`] words each.
+    #[must_use]
+    pub fn base(&self) -> *const usize {
+        self.tables.as_ptr()
     }
 
     /// Enters a translation. `watched` entries are dropped again by [`Self::drop_watched`].
@@ -92,25 +104,23 @@ impl Tlb {
             self.flush(true);
         }
         let page = linear & !0xFFF;
-        let index = (linear >> 12) as usize & (ENTRIES - 1);
-        let slot = (table & 3) as usize;
-        if self.tables[slot][index] == 0 {
-            self.log.push(page | slot as u32 | u32::from(global) << 2);
+        let index = slot(table, linear);
+        if self.tables[index] == 0 {
+            self.log.push(page | table & 3 | u32::from(global) << 2);
         }
         #[cfg(feature = "small-tlb")]
         {
-            self.tags[slot][index] = linear >> 12;
+            self.tags[index] = linear >> 12;
         }
-        self.tables[slot][index] = addend;
+        self.tables[index] = addend;
         if watched {
-            self.watched.push(page | slot as u32);
+            self.watched.push(page | table & 3);
         }
         self.fills += 1;
     }
 
     fn clear(&mut self, entry: u32) {
-        let index = (entry >> 12) as usize & (ENTRIES - 1);
-        self.tables[(entry & 3) as usize][index] = 0;
+        self.tables[slot(entry & 3, entry)] = 0;
     }
 
     /// Drops everything, or everything but global pages.
@@ -151,10 +161,10 @@ impl Tlb {
         for n in 0..self.log.len() {
             let entry = self.log[n];
             if entry & 1 != 0 {
-                let index = (entry >> 12) as usize & (ENTRIES - 1);
-                let slot = &mut self.tables[(entry & 3) as usize][index];
+                let index = slot(entry & 3, entry);
+                let slot = &mut self.tables[index];
                 #[cfg(feature = "small-tlb")]
-                let page = self.tags[(entry & 3) as usize][index] << 12;
+                let page = self.tags[index] << 12;
                 #[cfg(not(feature = "small-tlb"))]
                 let page = entry & !0xFFF;
                 if *slot != 0 && slot.wrapping_add(page as usize) == host {

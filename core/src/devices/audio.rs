@@ -132,8 +132,10 @@ impl Pcm {
                 self.next = match if self.primed { self.pop() } else { None } {
                     Some(frame) => frame,
                     None => {
-                        self.primed = false;
-                        self.waited = 0;
+                        // The wait for enough begins when it runs dry, not again with each frame of it.
+                        if core::mem::take(&mut self.primed) {
+                            self.waited = 0;
+                        }
                         // Towards silence without a click.
                         self.last.map(|sample| (i32::from(sample) * 15 / 16) as i16)
                     }

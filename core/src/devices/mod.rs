@@ -8,13 +8,16 @@ pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod fw_cfg;
 pub mod ide;
+pub mod ne2k;
 pub mod pci;
 pub mod pic;
 pub mod pit;
 pub mod port92;
 pub mod ps2;
 pub mod rtc;
+pub mod sb16;
 pub mod speaker;
 pub mod uart;
 pub mod vga;
@@ -181,8 +184,14 @@ devices! {
     ps2: ps2::Ps2, Ps2, ports [0x60..=0x60, 0x64..=0x64], timers [Ps2];
     /// PIIX4 power management: ACPI registers, SMI command port, PCI hot plug.
     acpi: acpi::Acpi, Acpi, ports [0xB2..=0xB3, 0xAE00..=0xAE17, 0xAFE0..=0xAFE3], timers [AcpiPm];
+    /// Firmware configuration interface.
+    fw_cfg: fw_cfg::FwCfg, FwCfg, ports [], timers [];
     /// Local APIC and IOAPIC.
     apic: apic::Apic, Apic, ports [], timers [Apic], mmio;
+    /// Sound Blaster 16.
+    sb16: sb16::Sb16, Sb16, ports [0x220..=0x22F], timers [Sb16];
+    /// NE2000 network cards.
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [];
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }

@@ -1,6 +1,7 @@
 //! Decimal adjustment.
 //!
-//! Spec: Intel SDM volume 2 (pseudo-code of each).
+//! Spec: Intel SDM volume 2 (pseudo-code of each). Flags that it leaves open are as AMD's Zen has them: those
+//! of the addition or subtraction that adjusts.
 
 use super::*;
 use crate::cpu::flags::bit;
@@ -9,9 +10,10 @@ fn al(c: &Cpu) -> u8 {
     u8::get(&c.regs, 0)
 }
 
-fn finish(c: &mut Cpu, al: u8, af: bool, cf: bool) {
+/// `of` is that of the adjustment as one addition or subtraction.
+fn finish(c: &mut Cpu, al: u8, af: bool, cf: bool, of: bool) {
     u8::set(&mut c.regs, 0, al);
-    c.flags.set(al as i8 as u32, cf, false, af);
+    c.flags.set(al as i8 as u32, cf, of, af);
 }
 
 /// DAA.
@@ -26,7 +28,8 @@ pub(crate) fn daa(c: &mut Cpu, _i: &Inst, _io: &mut dyn Io) -> Run {
         value = value.wrapping_add(0x60);
         cf = true;
     }
-    finish(c, value, af, cf);
+    let of = (old ^ value) & (value.wrapping_sub(old) ^ value) & 0x80 != 0;
+    finish(c, value, af, cf, of);
     Ok(())
 }
 
@@ -44,20 +47,21 @@ pub(crate) fn das(c: &mut Cpu, _i: &Inst, _io: &mut dyn Io) -> Run {
         value = value.wrapping_sub(0x60);
         cf = true;
     }
-    finish(c, value, af, cf);
+    let of = (old ^ old.wrapping_sub(value)) & (old ^ value) & 0x80 != 0;
+    finish(c, value, af, cf, of);
     Ok(())
 }
 
-fn ascii(c: &mut Cpu, adjusted: u16, carry: bool) {
-    let ax = if carry { adjusted } else { c.reg16(reg::EAX) };
-    u16::set(&mut c.regs, 0, ax & 0xFF0F);
-    c.flags.set(ax as u8 as i8 as u32, carry, false, carry);
+fn ascii(c: &mut Cpu, adjusted: (i16, bool), carry: bool) {
+    let (ax, of) = if carry { adjusted } else { (c.reg16(reg::EAX) as i16, false) };
+    u16::set(&mut c.regs, 0, ax as u16 & 0xFF0F);
+    c.flags.set(ax as u32, carry, of, carry);
 }
 
 /// AAA.
 pub(crate) fn aaa(c: &mut Cpu, _i: &Inst, _io: &mut dyn Io) -> Run {
     let carry = al(c) & 15 > 9 || c.flags.af();
-    let ax = c.reg16(reg::EAX).wrapping_add(0x106);
+    let ax = (c.reg16(reg::EAX) as i16).overflowing_add(0x106);
     ascii(c, ax, carry);
     Ok(())
 }
@@ -65,7 +69,7 @@ pub(crate) fn aaa(c: &mut Cpu, _i: &Inst, _io: &mut dyn Io) -> Run {
 /// AAS.
 pub(crate) fn aas(c: &mut Cpu, _i: &Inst, _io: &mut dyn Io) -> Run {
     let carry = al(c) & 15 > 9 || c.flags.af();
-    let ax = c.reg16(reg::EAX).wrapping_sub(0x106);
+    let ax = (c.reg16(reg::EAX) as i16).overflowing_sub(0x106);
     ascii(c, ax, carry);
     Ok(())
 }
@@ -84,9 +88,12 @@ pub(crate) fn aam(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run {
 /// AAD.
 pub(crate) fn aad(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run {
     let ax = c.reg16(reg::EAX);
-    let low = (ax as u8).wrapping_add(((ax >> 8) as u8).wrapping_mul(i.imm as u8));
+    let (old, product) = (ax as u8, ((ax >> 8) as u8).wrapping_mul(i.imm as u8));
+    let (low, cf) = old.overflowing_add(product);
+    let of = (old ^ low) & (product ^ low) & 0x80 != 0;
+    let af = (old ^ product ^ low) & 0x10 != 0;
     u16::set(&mut c.regs, 0, u16::from(low));
-    c.flags.set(low as i8 as u32, false, false, false);
+    c.flags.set(low as i8 as u32, cf, of, af);
     Ok(())
 }
 

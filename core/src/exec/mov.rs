@@ -144,7 +144,8 @@ pointers! {
 pub(crate) fn bound<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     let at = c.effective(i);
     let low: W = c.read(i.segment, at, io)?;
-    let high: W = c.read(i.segment, at.wrapping_add(W::BITS / 8), io)?;
+    let next = at.wrapping_add(W::BITS / 8);
+    let high: W = c.read(i.segment, if i.addr16() { next & 0xFFFF } else { next }, io)?;
     let index = W::get(&c.regs, i.reg[0]).sx() as i32;
     if index < low.sx() as i32 || index > high.sx() as i32 {
         return Err(Trap::fault(crate::cpu::fault::vector::BR));

@@ -70,6 +70,12 @@ pub(crate) fn imul3<W: Word, D: Place, S: Place, T: Place>(c: &mut Cpu, i: &Inst
     D::put(c, i, io, r)
 }
 
+/// All flags are left open by the manuals; AMD's Zen sets AF, clears SF, ZF and PF, and keeps CF and OF.
+fn flags_after_division(c: &mut Cpu) {
+    let (cf, of) = (c.flags.cf(), c.flags.of());
+    c.flags.set(1, cf, of, true);
+}
+
 /// DIV.
 pub(crate) fn div<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     let b: W = S::get(c, i, io)?;
@@ -80,6 +86,7 @@ pub(crate) fn div<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> 
     }
     let remainder = dividend % u64::from(b.u32());
     set_accumulator(c, W::of(quotient as u32), W::of(remainder as u32));
+    flags_after_division(c);
     Ok(())
 }
 
@@ -96,5 +103,6 @@ pub(crate) fn idiv<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) ->
     }
     let remainder = dividend % divisor;
     set_accumulator(c, W::of(quotient as u32), W::of(remainder as u32));
+    flags_after_division(c);
     Ok(())
 }

@@ -3,9 +3,9 @@
 use super::*;
 
 /// Where the masked count of SHL, SHR and SAR leaves the flags that the manual leaves undefined, this is what
-/// AMD processors since the K8 do: AF is cleared, OF follows the definition for a count of 1.
+/// AMD's Zen does: AF is set, OF follows the definition for a count of 1.
 fn after_shift<W: Word>(c: &mut Cpu, r: W, cf: bool, of: bool) {
-    c.flags.set(r.sx(), cf, of, false);
+    c.flags.set(r.sx(), cf, of, true);
 }
 
 macro_rules! rotates {
@@ -104,19 +104,22 @@ pub(crate) fn shld<W: Word, D: Place, S: Place, N: Place>(c: &mut Cpu, i: &Inst,
             return a;
         }
         let (high, low) = (a.u32(), low.u32());
-        // With 16 bits and a count above 16 the bits shifted in run on into the first operand again.
+        // With 16 bits and a count above 16, which is left open by the manuals, the second operand comes again.
         let wide = if W::BITS == 16 {
-            (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(high)) << n
+            (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(low)) << n
         } else {
             (u64::from(high) << 32 | u64::from(low)) << n
         };
         let r = W::of((wide >> 32) as u32);
-        let cf = if W::BITS == 16 {
-            let before = (u64::from(high) << 32 | u64::from(low) << 16 | u64::from(high)) << (n - 1);
-            before >> 47 & 1 != 0
-        } else {
-            high >> (32 - n) & 1 != 0
-        };
+        if n > W::BITS {
+            after_shift(c, r, false, false);
+            return r;
+        }
+        let cf = u64::from(high) << n >> W::BITS & 1 != 0;
+        if n == W::BITS {
+            after_shift(c, r, cf, cf);
+            return r;
+        }
         after_shift(c, r, cf, top::<W>(r.u32()) != cf);
         r
     })
@@ -132,12 +135,12 @@ pub(crate) fn shrd<W: Word, D: Place, S: Place, N: Place>(c: &mut Cpu, i: &Inst,
         }
         let (low, high) = (a.u32(), high.u32());
         let wide = if W::BITS == 16 {
-            u64::from(low) << 32 | u64::from(high) << 16 | u64::from(low)
+            u64::from(high) << 32 | u64::from(high) << 16 | u64::from(low)
         } else {
             u64::from(high) << 32 | u64::from(low)
         };
         let r = W::of((wide >> n) as u32);
-        let cf = wide >> (n - 1) & 1 != 0;
+        let cf = n <= W::BITS && wide >> (n - 1) & 1 != 0;
         after_shift(c, r, cf, top::<W>(r.u32()) != top::<W>(r.u32() << 1));
         r
     })

@@ -61,19 +61,16 @@ pub(crate) fn pop_rm<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
 
 macro_rules! segments {
     ($($push:ident $number:expr $(, $pop:ident)?;)*) => { $(
-        /// PUSH of a segment register: with 32-bit operands only the low word is written.
+        /// PUSH of a segment register, zero-extended to the operand size (AMD APM volume 3, PUSH; Intel leaves
+        /// the upper half open).
         pub(crate) fn $push<W: Word>(c: &mut Cpu, _i: &Inst, io: &mut dyn Io) -> Run {
-            let selector = c.seg[$number].selector;
-            let esp = c.regs[reg::ESP];
-            let offset = esp.wrapping_sub(W::BITS / 8) & c.stack_mask;
-            c.write(SS, offset, selector, io)?;
-            c.regs[reg::ESP] = esp & !c.stack_mask | offset;
-            Ok(())
+            let selector = u32::from(c.seg[$number].selector);
+            c.push(W::of(selector), io)
         }
         $(
             /// POP of a segment register.
             pub(crate) fn $pop<W: Word>(c: &mut Cpu, _i: &Inst, io: &mut dyn Io) -> Run {
-                let selector: u16 = c.top(0, io)?;
+                let selector = c.top::<W>(0, io)?.u32() as u16;
                 // The stack pointer moves as wide as the stack was before SS changed.
                 let mask = c.stack_mask;
                 c.load_segment($number, selector, io)?;

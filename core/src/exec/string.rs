@@ -214,8 +214,9 @@ pub(crate) fn cmps<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
         io,
         |_, _, _| 0,
         |c, io| {
-            let a: W = c.read(i.segment, c.index_register(reg::ESI, i), io)?;
+            // In this order: it shows when neither can be read.
             let b: W = c.read(ES, c.index_register(reg::EDI, i), io)?;
+            let a: W = c.read(i.segment, c.index_register(reg::ESI, i), io)?;
             compare(c, a, b);
             let stride = c.stride(W::BITS / 8);
             c.advance(reg::ESI, stride, i);
@@ -228,6 +229,8 @@ pub(crate) fn cmps<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
 /// INS.
 pub(crate) fn ins<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     let port = c.reg16(reg::EDX);
+    // The right to the port is checked even when the count is 0.
+    c.check_port(port, W::BITS / 8, io)?;
     repeat(
         c,
         i,
@@ -236,7 +239,6 @@ pub(crate) fn ins<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
         |c, io| {
             // The port must not be read when the element cannot be stored.
             let offset = c.index_register(reg::EDI, i);
-            c.check_port(port, W::BITS / 8, io)?;
             let linear = c.linear_write(ES, offset, W::BITS / 8)?;
             let user = c.cpl == 3;
             c.probe_write(linear, W::BITS / 8, user, io)?;
@@ -252,13 +254,14 @@ pub(crate) fn ins<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
 /// OUTS.
 pub(crate) fn outs<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     let port = c.reg16(reg::EDX);
+    // The right to the port is checked even when the count is 0.
+    c.check_port(port, W::BITS / 8, io)?;
     repeat(
         c,
         i,
         io,
         |_, _, _| 0,
         |c, io| {
-            c.check_port(port, W::BITS / 8, io)?;
             let value: W = c.read(i.segment, c.index_register(reg::ESI, i), io)?;
             write_port(c, port, value, io)?;
             let stride = c.stride(W::BITS / 8);

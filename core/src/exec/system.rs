@@ -140,8 +140,14 @@ pub(crate) fn lmsw<S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     c.set_cr0(keep, io)
 }
 
+/// #UD for a control register that does not exist, before anything else is looked at.
+fn control_register(n: u8) -> Run {
+    if matches!(n, 0 | 2 | 3 | 4) { Ok(()) } else { Err(Trap::UD) }
+}
+
 /// MOV from a control register.
 pub(crate) fn mov_from_cr(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run {
+    control_register(i.reg[1])?;
     privileged(c)?;
     let value = match i.reg[1] {
         0 => c.cr0,
@@ -156,6 +162,7 @@ pub(crate) fn mov_from_cr(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run {
 
 /// MOV to a control register.
 pub(crate) fn mov_to_cr(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+    control_register(i.reg[0])?;
     privileged(c)?;
     let value = c.regs[usize::from(i.reg[1])];
     match i.reg[0] {
@@ -390,9 +397,11 @@ pub(crate) fn lsl<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut d
 pub(crate) fn arpl<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     protected_only(c)?;
     let rpl = u16::get(&c.regs, i.reg[1]) & 3;
-    D::update(c, i, io, |c, a: u16| {
-        let raise = a & 3 < rpl;
-        c.flags.set_zf(raise);
-        if raise { a & !3 | rpl } else { a }
-    })
+    let selector: u16 = D::get(c, i, io)?;
+    let raise = selector & 3 < rpl;
+    if raise {
+        D::put(c, i, io, selector & !3 | rpl)?;
+    }
+    c.flags.set_zf(raise);
+    Ok(())
 }

@@ -107,6 +107,21 @@ impl Cpu {
         Ok(bytes)
     }
 
+    /// Writes ten bytes all or nothing; with 16-bit addresses the last two may wrap.
+    fn store_ten(&mut self, i: &Inst, bytes: &[u8; 10], io: &mut dyn Io) -> Run {
+        let at = self.effective(i);
+        let next = if i.addr16() { at.wrapping_add(8) & 0xFFFF } else { at.wrapping_add(8) };
+        let (low, high) = (self.linear_write(i.segment, at, 8)?, self.linear_write(i.segment, next, 2)?);
+        let user = self.cpl == 3;
+        self.probe_write(low, 8, user, io)?;
+        self.probe_write(high, 2, user, io)?;
+        let value = u64::from_le_bytes([
+            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
+        ]);
+        self.write_linear(low, value, io)?;
+        self.write_linear(high, u16::from_le_bytes([bytes[8], bytes[9]]), io)
+    }
+
     /// Writes bytes all or nothing.
     fn store_bytes(&mut self, i: &Inst, bytes: &[u8], io: &mut dyn Io) -> Run {
         let at = self.effective(i);
@@ -126,10 +141,17 @@ impl Cpu {
     fn load_bytes(&mut self, i: &Inst, bytes: &mut [u8], io: &mut dyn Io) -> Run {
         let at = self.effective(i);
         let linear = self.linear_read(i.segment, at, bytes.len() as u32)?;
+        self.check_alignment(linear, bytes.len() as u32, self.cpl == 3)?;
         for (n, byte) in bytes.iter_mut().enumerate() {
             *byte = self.read_linear(linear.wrapping_add(n as u32), io)?;
         }
         Ok(())
+    }
+
+    /// An unmasked exception suppresses a store, but not the checks of where it would have gone.
+    fn probe_store(&mut self, i: &Inst, size: u32, io: &mut dyn Io) -> Run {
+        let linear = self.linear_write(i.segment, self.effective(i), size)?;
+        self.probe_write(linear, size, self.cpl == 3, io)
     }
 
     fn finish<T>(
@@ -137,11 +159,9 @@ impl Cpu {
         i: &Inst,
         store: &Store<T>,
         pop: bool,
-        write: impl FnOnce(&mut Self, &T) -> Run,
+        write: impl FnOnce(&mut Self, Option<&T>) -> Run,
     ) -> Run {
-        if let Some(value) = &store.value {
-            write(self, value)?;
-        }
+        write(self, store.value.as_ref())?;
         self.fpu.finish_store(store, pop);
         self.note(i);
         Ok(())
@@ -157,7 +177,10 @@ macro_rules! stores {
         pub(crate) fn $name(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
             c.begin(i, io)?;
             let store = c.fpu.$method($($arg)?);
-            c.finish(i, &store, $pop, |c, &v| c.store(i, v as $t, io))
+            c.finish(i, &store, $pop, |c, v| match v {
+                Some(&v) => c.store(i, v as $t, io),
+                None => c.probe_store(i, size_of::<$t>() as u32, io),
+            })
         }
     )* };
 }
@@ -182,10 +205,11 @@ pub(crate) fn fstp_m80(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     c.begin(i, io)?;
     let store = c.fpu.fst_m80();
     c.finish(i, &store, true, |c, v| {
+        let Some(v) = v else { return c.probe_store(i, 10, io) };
         let mut bytes = [0; 10];
         bytes[..8].copy_from_slice(&v.mantissa.to_le_bytes());
         bytes[8..].copy_from_slice(&v.sign_exponent.to_le_bytes());
-        c.store_bytes(i, &bytes, io)
+        c.store_ten(i, &bytes, io)
     })
 }
 
@@ -193,7 +217,10 @@ pub(crate) fn fstp_m80(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
 pub(crate) fn fbstp(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     c.begin(i, io)?;
     let store = c.fpu.fbstp();
-    c.finish(i, &store, true, |c, v| c.store_bytes(i, v, io))
+    c.finish(i, &store, true, |c, v| match v {
+        Some(v) => c.store_ten(i, v, io),
+        None => c.probe_store(i, 10, io),
+    })
 }
 
 x87! {
@@ -207,6 +234,7 @@ x87! {
     fld_sti |c, i, io| c.fpu.fld_st(sti(i));
     fst_sti |c, i, io| c.fpu.fst_st(sti(i), false);
     fstp_sti |c, i, io| c.fpu.fst_st(sti(i), true);
+    fstpnce |c, i, io| c.fpu.fstpnce(sti(i));
     fxch |c, i, io| c.fpu.fxch(sti(i));
     ffree |c, i, io| c.fpu.ffree(sti(i), false);
     ffreep |c, i, io| c.fpu.ffree(sti(i), true);

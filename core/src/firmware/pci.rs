@@ -117,17 +117,17 @@ mod tests {
             Bar::Memory { size: 0x1000, prefetch: false, target: BarTarget::Device(DeviceId::Dma) };
         let vga = Identity { bars: [Some(framebuffer), None, Some(registers), None, None, None], ..card() };
         board.add_pci(Slot::VGA, &vga);
-        board.add_pci(Slot::network(0), &card());
-        board.add_pci(Slot::network(1), &card());
+        board.add_pci(Slot::new(3, 0), &card());
+        board.add_pci(Slot::new(4, 0), &card());
         set_up_pci(&mut board);
         assert_eq!(board.io.device(0x608), Some(DeviceId::Acpi));
         assert_eq!(board.pci.bar(Slot::IDE, 4), Some(0xC000));
         assert_eq!(board.pci.bar(Slot::VGA, 0), Some(0xFEA0_0000));
         assert_eq!(board.pci.bar(Slot::VGA, 2), Some(0xFE9F_F000));
-        assert_eq!(board.pci.bar(Slot::network(0), 0), Some(0xC020));
-        assert_eq!(board.pci.bar(Slot::network(1), 0), Some(0xC040));
-        assert_eq!(board.pci.config(Slot::network(0), 0x3C), 11);
-        board.set_intx(Slot::network(0), true);
+        assert_eq!(board.pci.bar(Slot::new(3, 0), 0), Some(0xC020));
+        assert_eq!(board.pci.bar(Slot::new(4, 0), 0), Some(0xC040));
+        assert_eq!(board.pci.config(Slot::new(3, 0), 0x3C), 11);
+        board.set_intx(Slot::new(3, 0), true);
         assert_eq!(board.irq.levels(), 1 << 11);
     }
 

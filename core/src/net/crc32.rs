@@ -2,9 +2,12 @@
 //!
 //! Spec: IEEE 802.3 section 3.2.9; DP8390D data sheet section 10, "Multicast Address Registers".
 
-/// Remainders of each byte value by the generator, bits reflected.
-const TABLE: [u32; 256] = {
-    let mut table = [0u32; 256];
+/// How many bytes are taken at a time.
+const STRIDE: usize = 8;
+
+/// Remainders by the generator, bits reflected: of each byte value, followed by none to seven zero bytes.
+const TABLES: [[u32; 256]; STRIDE] = {
+    let mut tables = [[0u32; 256]; STRIDE];
     let mut byte = 0;
     while byte < 256 {
         let mut remainder = byte as u32;
@@ -13,15 +16,34 @@ const TABLE: [u32; 256] = {
             remainder = (remainder >> 1) ^ if remainder & 1 != 0 { 0xEDB8_8320 } else { 0 };
             bit += 1;
         }
-        table[byte] = remainder;
+        tables[0][byte] = remainder;
         byte += 1;
     }
-    table
+    let mut zeros = 1;
+    while zeros < STRIDE {
+        byte = 0;
+        while byte < 256 {
+            let before = tables[zeros - 1][byte];
+            tables[zeros][byte] = (before >> 8) ^ tables[0][(before & 0xFF) as usize];
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
 };
 
 /// The shift register after `bytes`, reflected and not yet complemented.
 fn register(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(!0, |crc, &byte| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)])
+    let (strides, rest) = bytes.as_chunks::<STRIDE>();
+    let crc = strides.iter().fold(!0u32, |crc, stride| {
+        let mut mixed = *stride;
+        for (byte, of_crc) in mixed.iter_mut().zip(crc.to_le_bytes()) {
+            *byte ^= of_crc;
+        }
+        let remainders = TABLES.iter().rev().zip(mixed).map(|(table, byte)| table[usize::from(byte)]);
+        remainders.fold(0, |sum, remainder| sum ^ remainder)
+    });
+    rest.iter().fold(crc, |crc, &byte| (crc >> 8) ^ TABLES[0][usize::from(crc as u8 ^ byte)])
 }
 
 /// The frame check sequence of a frame; it is sent low byte first.
@@ -54,6 +76,21 @@ mod tests {
         let sequence = frame_check_sequence(&frame[..60]);
         frame[60..].copy_from_slice(&sequence.to_le_bytes());
         assert_eq!(frame_check_sequence(&frame), 0x2144_DF1C);
+    }
+
+    #[test]
+    fn lengths_of_all_remainders_agree_with_the_definition() {
+        let bytes: [u8; 70] = core::array::from_fn(|n| (n * 73 + 5) as u8);
+        for length in 0..bytes.len() {
+            let mut crc = !0u32;
+            for byte in &bytes[..length] {
+                crc ^= u32::from(*byte);
+                for _ in 0..8 {
+                    crc = (crc >> 1) ^ if crc & 1 != 0 { 0xEDB8_8320 } else { 0 };
+                }
+            }
+            assert_eq!(frame_check_sequence(&bytes[..length]), !crc, "{length} bytes");
+        }
     }
 
     /// The chip's own procedure, bit by bit: a register shifted to the left, the least significant bit of

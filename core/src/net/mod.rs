@@ -21,12 +21,14 @@ pub mod llc;
 pub mod lldp;
 pub mod mac;
 pub mod ndp;
+pub mod policy;
 pub mod translate;
 pub mod translator;
 pub mod udp;
 pub mod wol;
 
 pub use mac::{MacAddress, ParseMacError};
+pub use policy::{MacPolicy, UnknownMacPolicy};
 pub use translate::{Direction, MacPair, translate};
 pub use translator::{Counters, Translator};
 

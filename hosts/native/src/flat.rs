@@ -49,7 +49,7 @@ impl Io for Flat {
         4
     }
     fn events(&self) -> u32 {
-        u32::from(self.memory.code_written()) * nomad86::cpu::event::CODE
-            | u32::from(self.memory.map_changed()) * nomad86::cpu::event::MAP
+        (u32::from(self.memory.code_written()) * nomad86::cpu::event::CODE)
+            | (u32::from(self.memory.map_changed()) * nomad86::cpu::event::MAP)
     }
 }

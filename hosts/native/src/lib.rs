@@ -5,6 +5,7 @@
 //! - [`oracle`] runs 16- and 32-bit user-mode code on the CPU of the host, [`subject`] on ours.
 //! - [`generate`]: random cases for both, from the rows of the instruction table.
 //! - [`random`]: values that lean towards the edges.
+//! - [`undefined`]: flags that the manuals leave open.
 //! - [`compare`]: what the two disagree about.
 //! - [`sst286`] reads instructions recorded on an 80C286.
 
@@ -12,6 +13,7 @@ pub mod bench;
 pub mod flat;
 pub mod random;
 pub mod sst286;
+pub mod undefined;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod compare;

@@ -264,6 +264,8 @@ impl Pair {
 
 #[path = "chips/dma.rs"]
 mod dma;
+#[path = "chips/pci.rs"]
+mod pci;
 #[path = "chips/pic.rs"]
 mod pic;
 #[path = "chips/pit.rs"]

@@ -110,6 +110,10 @@ fn disagreement(ours: &Result<Inst, DecodeError>, theirs: &Instruction) -> Optio
 /// Instructions that iced knows and we do not have (later extensions, other makers, undocumented ones).
 fn only_theirs(theirs: &Instruction) -> bool {
     use iced_x86::CpuidFeature as F;
+    // AMD's processors, which ours follows, have no prefetch of a register.
+    if matches!(theirs.code(), Code::Reservednop_rm16_r16_0F0D | Code::Reservednop_rm32_r32_0F0D) {
+        return true;
+    }
     const HAVE: [F; 40] = [
         F::INTEL8086,
         F::INTEL8086_ONLY,

@@ -116,7 +116,7 @@ impl Function {
 fn pages(at: u32, size: u32) -> (PhysAddr, u64) {
     let mask = PAGE as u64 - 1;
     let start = u64::from(at) & !mask;
-    (start, (u64::from(at) + u64::from(size) + mask & !mask) - start)
+    (start, ((u64::from(at) + u64::from(size) + mask) & !mask) - start)
 }
 
 impl Board {
@@ -183,10 +183,9 @@ impl Board {
         for index in 0..self.pci.functions.len() {
             for n in 0..=ROM_BAR {
                 let f = &self.pci.functions[index];
-                if let (Some(at), Some((size, _))) = (f.mapped[n], f.memory_bar(n)) {
-                    if pages(at, size).0 == start {
-                        self.pci_map(index, n, at);
-                    }
+                match (f.mapped[n], f.memory_bar(n)) {
+                    (Some(at), Some((size, _))) if pages(at, size).0 == start => self.pci_map(index, n, at),
+                    _ => {}
                 }
             }
         }

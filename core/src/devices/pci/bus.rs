@@ -71,10 +71,10 @@ impl Slot {
         Self(device << 3 | function & 7)
     }
 
-    /// Place of network card `n` (0 to 3).
+    /// Place of network card `n` (0 to 3): device 5 for the first one, as in v86.
     #[must_use]
     pub const fn network(n: u8) -> Self {
-        Self::new(3 + (n & 3), 0)
+        Self::new(5 + (n & 3), 0)
     }
 
     /// The slot with this device and function number in one byte, as in CF8 bits 15 to 8.
@@ -336,16 +336,15 @@ impl Field for PciBus {
             a.field(&mut devfn);
             a.field(&mut config);
             a.field(&mut intx);
-            if a.is_loading() {
-                if let Some(f) = self.function_mut(Slot(devfn)) {
-                    f.intx = intx;
-                    // What no guest can change and no device does stays as it was built.
-                    for (at, byte) in config.into_iter().enumerate() {
-                        if at >= 0x40 || f.mask[at] != 0 {
-                            let mask = if at < 0x40 { f.mask[at] } else { 0xFF };
-                            f.config[at] = f.config[at] & !mask | byte & mask;
-                        }
-                    }
+            if !a.is_loading() {
+                continue;
+            }
+            if let Some(f) = self.function_mut(Slot(devfn)) {
+                f.intx = intx;
+                // What no guest can change in the header stays as it was built.
+                for (at, byte) in config.into_iter().enumerate() {
+                    let mask = if at < 0x40 { f.mask[at] } else { 0xFF };
+                    f.config[at] = f.config[at] & !mask | byte & mask;
                 }
             }
         }

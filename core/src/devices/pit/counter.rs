@@ -33,7 +33,7 @@ impl Wave {
         }
         let period = i64::from(self.period);
         let high = i64::from(self.high).min(period);
-        elapsed.div_euclid(period) * high + elapsed.rem_euclid(period).min(high)
+        elapsed.div_euclid(period).saturating_mul(high).saturating_add(elapsed.rem_euclid(period).min(high))
     }
 }
 crate::archive_fields!(Wave { origin, high, period });

@@ -98,7 +98,8 @@ impl Ps2 {
     /// Whether [`Self::input`] can take another event without losing it.
     #[must_use]
     pub const fn room(&self) -> bool {
-        self.keyboard.room() && self.mouse.room()
+        // A mouse that is switched off must not keep keys back.
+        self.keyboard.room() && (self.control() & control::MOUSE_OFF != 0 || self.mouse.room())
     }
 
     /// Lights on the keyboard: Scroll, Num and Caps Lock in bits 0, 1 and 2.

@@ -406,6 +406,18 @@ fn a_click_is_not_swallowed_by_the_next() {
 }
 
 #[test]
+fn a_click_of_a_switched_off_mouse_does_not_keep_keys_back() {
+    let mut pc = Pc::ready();
+    pc.to_mouse(&[0xF4]);
+    pc.command(0xA7);
+    pc.input(InputEvent::Buttons(1));
+    pc.drain();
+    assert!(pc.ps2.room());
+    pc.command(0xA8);
+    assert!(!pc.ps2.room() || !pc.mouse().is_empty());
+}
+
+#[test]
 fn remote_and_wrap_modes_and_status() {
     let mut pc = Pc::ready();
     assert_eq!(pc.to_mouse(&[0xE8, 3, 0xF3, 40, 0xE7]), [0xFA; 5]);

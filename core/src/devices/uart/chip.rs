@@ -144,6 +144,7 @@ impl crate::archive::Field for Chip {
         a.field(&mut self.inbox);
         a.field(&mut self.inbox_head);
         a.field(&mut self.inbox_len);
+        self.trigger = self.trigger.clamp(1, 14);
         self.rx_head %= FIFO as u8;
         self.rx_len = self.rx_len.min(FIFO as u8);
         self.inbox_head %= INBOX as u16;

@@ -25,7 +25,7 @@ pub enum Arith {
 }
 
 impl Arith {
-    #[inline]
+    #[inline(always)]
     fn apply(self, destination: &Unpacked, source: &Unpacked, cx: &mut FloatContext) -> F80 {
         match self {
             Self::Add => arith::add(destination, source, cx),

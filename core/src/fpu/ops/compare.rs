@@ -5,6 +5,7 @@ use crate::fpu::soft::compare::compare;
 use crate::fpu::soft::{Class, F32, F64, F80, Format, Relation, Unpacked};
 
 impl Fpu {
+    #[inline(always)]
     fn compare_with(&mut self, other: Option<Unpacked>, quiet: bool, pops: u8) {
         let (relation, pop) = if let Some(other) = other {
             let mut cx = self.context();
@@ -26,6 +27,7 @@ impl Fpu {
         }
     }
 
+    #[inline(always)]
     fn operand(&self, i: u8) -> Option<Unpacked> {
         (!self.is_empty(0) && !self.is_empty(i)).then(|| self.unpacked(i))
     }

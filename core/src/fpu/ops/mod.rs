@@ -132,7 +132,9 @@ impl Fpu {
     #[inline]
     #[must_use]
     pub fn st(&self, i: u8) -> F80 {
-        self.registers[self.physical(i)]
+        // By fields: copying the padding along would read more than was just written.
+        let register = &self.registers[self.physical(i)];
+        F80::new(register.sign_exponent, register.mantissa)
     }
 
     /// Whether ST(i) is empty.

@@ -187,6 +187,16 @@ impl Fpu {
         }
     }
 
+    /// FSTPNCE: as FSTP ST(i), but from an empty ST(0) it only pops.
+    pub fn fstpnce(&mut self, i: u8) {
+        self.status &= !status::C1;
+        if !self.is_empty(0) {
+            let value = self.st(0);
+            self.set_st(i, value);
+        }
+        self.pop();
+    }
+
     /// The store of ST(0) that `convert` makes; `indefinite` is its answer to masked stack underflow.
     fn store<T>(&self, indefinite: T, convert: impl FnOnce(F80, &mut FloatContext) -> T) -> Store<T> {
         if self.is_empty(0) {

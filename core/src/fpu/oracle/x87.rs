@@ -115,6 +115,7 @@ fn put<T, const N: usize>(
 fn check(cases: &[Case], rounds: u32, seed: u64) {
     let rounds = rounds * super::factor();
     let mut r = Random::new(seed);
+    let amd = super::host_is_amd();
     let mut report = String::new();
     for case in cases {
         let (mut wrong, mut first) = (0, String::new());
@@ -133,6 +134,9 @@ fn check(cases: &[Case], rounds: u32, seed: u64) {
             let flags = (case.emulated)(&mut emulated, &mut emulated_memory);
             (native.fop, native.fip, native.fcs) = (0, 0, 0);
             (native.fdp, native.fds) = (0, 0);
+            if !amd {
+                native.status = emulated.status;
+            }
             let same_flags = native_flags & 0x8D5 == flags.unwrap_or(0x44);
             if native != emulated || native_memory != emulated_memory || !same_flags {
                 wrong += 1;
@@ -171,7 +175,8 @@ pub(super) fn show(fpu: &Fpu, memory: &[u8; 16]) -> String {
 /// A random state without pending exceptions, and a memory operand.
 pub(super) fn state(r: &mut Random, kind: Memory) -> (Fpu, [u8; 16]) {
     let mut fpu = Fpu::new();
-    let masks = if r.below(3) == 0 { r.next() as u16 & 0x3F } else { 0x3F };
+    let amd = super::host_is_amd();
+    let masks = if amd && r.below(3) == 0 { r.next() as u16 & 0x3F } else { 0x3F };
     fpu.control = 0x40 | masks | (r.below(4) as u16) << 10 | r.pick(&[0x300, 0x300, 0x200, 0x100, 0]);
     fpu.status =
         if r.below(4) == 0 { r.next() as u16 & (masks | status::CODES | status::STACK_FAULT) } else { 0 };
@@ -188,9 +193,9 @@ pub(super) fn state(r: &mut Random, kind: Memory) -> (Fpu, [u8; 16]) {
         };
         fpu.set_st(i, value);
     }
-    if r.below(16) == 0 {
+    if amd && r.below(16) == 0 {
         fpu.tags = r.next() as u8;
-    } else if r.below(8) != 0 {
+    } else if !amd || r.below(8) != 0 {
         fpu.tags &= !(1 << fpu.physical(7));
     }
     let mut memory = [0; 16];
@@ -231,7 +236,7 @@ fn arithmetic_between_registers_equals_the_hosts() {
         case!(".byte 0xde, 0xf9", Bits, |f, m| f.arith(Div, 1, 0, true)),
         case!("fsqrt", Bits, |f, m| f.fsqrt()),
     ];
-    check(&cases, 200_000, 1);
+    check(&cases, 100_000, 1);
 }
 
 #[test]
@@ -254,7 +259,7 @@ fn arithmetic_with_memory_equals_the_hosts() {
         case!("fisub dword ptr [rdx]", Bits, |f, m| f.arith_integer(Sub, u32_at(m) as i32)),
         case!("fidivr dword ptr [rdx]", Bits, |f, m| f.arith_integer(DivReversed, u32_at(m) as i32)),
     ];
-    check(&cases, 100_000, 2);
+    check(&cases, 60_000, 2);
 }
 
 #[test]
@@ -295,7 +300,6 @@ fn loads_equal_the_hosts() {
         case!("fild dword ptr [rdx]", Bits, |f, m| f.fild(i64::from(u32_at(m) as i32))),
         case!("fild qword ptr [rdx]", Bits, |f, m| f.fild(u64_at(m) as i64)),
         case!("fbld tbyte ptr [rdx]", Decimal, |f, m| f.fbld(ten_at(m))),
-        case!("fbld tbyte ptr [rdx]", Bits, |f, m| f.fbld(ten_at(m))),
         case!("fld1", Bits, |f, m| f.fld_constant(Constant::One)),
         case!("fldl2t", Bits, |f, m| f.fld_constant(Constant::Log2Of10)),
         case!("fldl2e", Bits, |f, m| f.fld_constant(Constant::Log2OfE)),
@@ -305,6 +309,11 @@ fn loads_equal_the_hosts() {
         case!("fldz", Bits, |f, m| f.fld_constant(Constant::Zero)),
     ];
     check(&cases, 30_000, 4);
+    if super::host_is_amd() {
+        // Digits beyond 9 are undefined.
+        let cases = [case!("fbld tbyte ptr [rdx]", Bits, |f, m| f.fbld(ten_at(m)))];
+        check(&cases, 30_000, 8);
+    }
 }
 
 #[test]
@@ -344,7 +353,7 @@ fn exact_functions_equal_the_hosts() {
         case!("fabs", Bits, |f, m| f.fabs()),
         case!("fchs", Bits, |f, m| f.fchs()),
     ];
-    check(&cases, 200_000, 6);
+    check(&cases, 100_000, 6);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn align(mant: u64, count: u32) -> (u64, u64) {
 }
 
 /// The sum of two finite non-zero numbers, sticky; `None` is zero.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn add_exact(a: &Unpacked, b: &Unpacked) -> Option<Raw> {
     let swap = a.exp < b.exp || a.exp == b.exp && a.mant < b.mant;
@@ -147,7 +147,7 @@ pub fn note_denormals(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) {
 }
 
 /// x87 addition.
-#[inline]
+#[inline(always)]
 pub fn add(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.class == Class::Normal && b.class == Class::Normal {
         return match add_exact(a, b) {
@@ -155,11 +155,12 @@ pub fn add(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
             None => F80::zero(zero_sum_sign(cx)),
         };
     }
-    add_special(a, b, cx)
+    add_special(*a, *b, cx)
 }
 
 #[cold]
-fn add_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
+fn add_special(a: Unpacked, b: Unpacked, cx: &mut FloatContext) -> F80 {
+    let (a, b) = (&a, &b);
     if a.is_nan() || b.is_nan() {
         return x87_nan(a, b, cx);
     }
@@ -190,23 +191,24 @@ fn add_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
 }
 
 /// x87 subtraction, `a - b`.
-#[inline]
+#[inline(always)]
 pub fn sub(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     // A NaN keeps its sign.
-    if a.is_nan() || b.is_nan() { x87_nan(a, b, cx) } else { add(a, &b.negated(), cx) }
+    add(a, &Unpacked { sign: b.sign != (b.class < Class::Quiet), ..*b }, cx)
 }
 
 /// x87 multiplication.
-#[inline]
+#[inline(always)]
 pub fn mul(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.class == Class::Normal && b.class == Class::Normal {
         return to_f80(&mul_exact(a, b), cx.precision, cx);
     }
-    mul_special(a, b, cx)
+    mul_special(*a, *b, cx)
 }
 
 #[cold]
-fn mul_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
+fn mul_special(a: Unpacked, b: Unpacked, cx: &mut FloatContext) -> F80 {
+    let (a, b) = (&a, &b);
     if a.is_nan() || b.is_nan() {
         return x87_nan(a, b, cx);
     }
@@ -229,16 +231,17 @@ fn mul_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
 }
 
 /// x87 division, `a / b`.
-#[inline]
+#[inline(always)]
 pub fn div(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
     if a.class == Class::Normal && b.class == Class::Normal {
         return to_f80(&div_sticky(a, b), cx.precision, cx);
     }
-    div_special(a, b, cx)
+    div_special(*a, *b, cx)
 }
 
 #[cold]
-fn div_special(a: &Unpacked, b: &Unpacked, cx: &mut FloatContext) -> F80 {
+fn div_special(a: Unpacked, b: Unpacked, cx: &mut FloatContext) -> F80 {
+    let (a, b) = (&a, &b);
     if a.is_nan() || b.is_nan() {
         return x87_nan(a, b, cx);
     }

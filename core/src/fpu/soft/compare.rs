@@ -41,7 +41,7 @@ impl Relation {
 }
 
 /// Compares; a quiet NaN raises #I unless `quiet`.
-#[inline]
+#[inline(always)]
 pub fn compare(a: &Unpacked, b: &Unpacked, quiet: bool, cx: &mut FloatContext) -> Relation {
     if a.is_nan() || b.is_nan() {
         if !quiet || a.class > Class::Quiet || b.class > Class::Quiet {
@@ -60,7 +60,7 @@ pub fn compare(a: &Unpacked, b: &Unpacked, quiet: bool, cx: &mut FloatContext) -
 }
 
 /// The order of two numbers that are not NaNs.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn order(a: &Unpacked, b: &Unpacked) -> Ordering {
     let magnitude = |u: &Unpacked| match u.class {
@@ -68,7 +68,11 @@ pub fn order(a: &Unpacked, b: &Unpacked) -> Ordering {
         Class::Infinite => (i32::MAX, 0),
         _ => (u.exp, u.mant),
     };
-    let (x, y) = (magnitude(a), magnitude(b));
+    let (x, y) = if a.class == Class::Normal && b.class == Class::Normal {
+        ((a.exp, a.mant), (b.exp, b.mant))
+    } else {
+        (magnitude(a), magnitude(b))
+    };
     if a.class == Class::Zero && b.class == Class::Zero {
         return Ordering::Equal;
     }

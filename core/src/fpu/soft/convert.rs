@@ -68,7 +68,7 @@ pub fn to_packed_decimal(u: &Unpacked, cx: &mut FloatContext) -> Option<[u8; 10]
     let mut bytes = [0; 10];
     for byte in &mut bytes[..9] {
         let pair = (rest % 100) as u8;
-        *byte = pair / 10 << 4 | pair % 10;
+        *byte = ((pair / 10) << 4) | (pair % 10);
         rest /= 100;
     }
     bytes[9] = u8::from(u.sign) << 7;
@@ -117,6 +117,7 @@ pub fn round_finite_to_integer(u: &Unpacked, rounding: Rounding, cx: &mut FloatC
 }
 
 /// x87: stores a register as binary32 or binary64 (FST). Denormal sources raise nothing.
+#[inline]
 pub fn f80_to_format<F: Format>(a: F80, cx: &mut FloatContext) -> F {
     let u = a.unpack();
     match u.class {
@@ -138,6 +139,7 @@ pub fn f80_to_format<F: Format>(a: F80, cx: &mut FloatContext) -> F {
 }
 
 /// x87: loads binary32 or binary64 into a register (FLD); raises #I for a signalling NaN, #D for a denormal.
+#[inline]
 pub fn format_to_f80<F: Format>(a: F, cx: &mut FloatContext) -> F80 {
     let u = a.unpack();
     match u.class {

@@ -109,7 +109,7 @@ struct Cut {
 }
 
 /// Rounds to a number of bits.
-#[inline]
+#[inline(always)]
 fn cut(hi: u64, lo: u64, precision: u32, sign: bool, rounding: Rounding) -> Cut {
     // The bits that go, below the ones that stay, and what half of a unit is.
     let (base, rest, below, half) = if precision == 64 {
@@ -211,7 +211,7 @@ fn round_tiny(raw: &Raw, target: Target, cx: &mut FloatContext) -> Rounded {
 }
 
 /// Rounds to an x87 register.
-#[inline]
+#[inline(always)]
 pub fn to_f80(raw: &Raw, precision: Precision, cx: &mut FloatContext) -> F80 {
     if raw.exp >= F80::EMIN && raw.exp < F80::BIAS {
         // Neither tiny nor too large, whatever the rounding does.
@@ -222,12 +222,12 @@ pub fn to_f80(raw: &Raw, precision: Precision, cx: &mut FloatContext) -> F80 {
         cx.raise(cut.flags);
         return F80::finite(raw.sign, raw.exp + i32::from(cut.carry), cut.mant);
     }
-    to_f80_at_limits(raw, precision, cx)
+    to_f80_at_limits(*raw, precision, cx)
 }
 
 #[cold]
-fn to_f80_at_limits(raw: &Raw, precision: Precision, cx: &mut FloatContext) -> F80 {
-    match round(raw, Target::register(precision), cx) {
+fn to_f80_at_limits(raw: Raw, precision: Precision, cx: &mut FloatContext) -> F80 {
+    match round(&raw, Target::register(precision), cx) {
         Rounded::Finite { exp, mant } if mant >> 63 != 0 => F80::finite(raw.sign, exp, mant),
         Rounded::Finite { mant, .. } => F80::new(u16::from(raw.sign) << 15, mant),
         Rounded::Infinite => F80::infinity(raw.sign),
@@ -235,9 +235,20 @@ fn to_f80_at_limits(raw: &Raw, precision: Precision, cx: &mut FloatContext) -> F
 }
 
 /// Rounds to binary32 or binary64.
-#[inline]
+#[inline(always)]
 pub fn to_format<F: Format>(raw: &Raw, cx: &mut FloatContext) -> F {
-    match round(raw, Target::format::<F>(), cx) {
+    if raw.exp > -F::EMAX && raw.exp < F::EMAX {
+        // Neither tiny nor too large, whatever the rounding does.
+        let cut = cut(raw.hi, raw.lo, F::PRECISION, raw.sign, cx.rounding);
+        cx.raise(cut.flags);
+        return F::assemble(raw.sign, (raw.exp + F::EMAX + i32::from(cut.carry)) as u32, cut.mant);
+    }
+    to_format_at_limits(*raw, cx)
+}
+
+#[cold]
+fn to_format_at_limits<F: Format>(raw: Raw, cx: &mut FloatContext) -> F {
+    match round(&raw, Target::format::<F>(), cx) {
         Rounded::Finite { exp, mant } if mant >> 63 != 0 => {
             F::assemble(raw.sign, (exp + F::EMAX) as u32 & ((1 << F::EXPONENT_BITS) - 1), mant)
         }

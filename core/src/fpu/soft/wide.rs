@@ -21,7 +21,7 @@ pub const fn mul_high(a: u128, b: u128) -> u128 {
     let (ah, al) = (a >> 64, a as u64 as u128);
     let (bh, bl) = (b >> 64, b as u64 as u128);
     let (x, y) = (ah * bl, al * bh);
-    let middle = (al * bl >> 64) + x as u64 as u128 + y as u64 as u128;
+    let middle = ((al * bl) >> 64) + x as u64 as u128 + y as u64 as u128;
     ah * bh + (x >> 64) + (y >> 64) + (middle >> 64)
 }
 

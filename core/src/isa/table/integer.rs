@@ -274,7 +274,8 @@ pub(super) const ROWS: &[Row] = isa! {
     0x0FB1 "cmpxchg" (Ev, Gv) N OSZAPC Same I486 v cmpxchg;
     0x0FC7 /1 "cmpxchg8b" (Mq) OSZAPC Z Call Pentium n cmpxchg8b;
     0x0FC8 "bswap" (Zd) N N Same I486 v bswap;
-    0x0FC7 /6 "rdrand" (Rv) N OSZAPC Call Rdrand V rdrand;
+    NP 0x0FC7 /6 "rdrand" (Rv) N OSZAPC Call Rdrand V rdrand;
+    P66 0x0FC7 /6 "rdrand" (Rv) N OSZAPC Call Rdrand V rdrand;
     NP 0x0F38F0 "movbe" (Gv, Mv) N N Same Movbe v movbe_load;
     NP 0x0F38F1 "movbe" (Mv, Gv) N N Same Movbe v movbe_store;
     P66 0x0F38F0 "movbe" (Gv, Mv) N N Same Movbe v movbe_load;
@@ -406,7 +407,7 @@ pub(super) const ROWS: &[Row] = isa! {
     0x0FA2 "cpuid" () N N Call I486 n cpuid;
     0x0FFF "ud0" (Gv, Ev) N N End Base n undefined;
     0x0FB9 "ud1" (Gv, Ev) N N End Base n undefined;
-    0x0F0D "prefetchw" (Eb) N N Same Base n nop;
+    0x0F0D "prefetchw" (Mb) N N Same Base n nop;
     0x0F18 "prefetch" (Ev) N N Same Base n nop;
     0x0F19 "nop" (Ev) N N Same Base n nop;
     0x0F1A "nop" (Ev) N N Same Base n nop;

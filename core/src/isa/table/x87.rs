@@ -93,7 +93,7 @@ pub(super) const ROWS: &[Row] = isa! {
     0xDF : 0xE0 "fnstsw" (AX) N N Call Base n fnstsw_ax;
     0xD9 /0 "fld" (Sti) N N Same Base n fld_sti;
     0xD9 /1 "fxch" (Sti) N N Same Base n fxch;
-    0xD9 /3 "fstp" (Sti) N N Same Base n fstp_sti;
+    0xD9 /3 "fstpnce" (Sti) N N Same Base n fstpnce;
     0xD9 : 0xD0 "fnop" () N N Same Base n fnop;
     0xD9 : 0xE0 "fchs" () N N Same Base n fchs;
     0xD9 : 0xE1 "fabs" () N N Same Base n fabs;

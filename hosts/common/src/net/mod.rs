@@ -7,18 +7,26 @@
 //! | file | what |
 //! |---|---|
 //! | [`spec`] | `--nic user,hostfwd=…` and `--net ws://…` as typed values |
+//! | [`open`] | a back end from its specification, with its meters |
+//! | [`nat`] | a user-mode network: the host's network without root |
+//! | [`relay`] | WebSocket relays: the client, and our own server |
+//! | [`tap`] | a TAP device of the host |
 //! | [`hub`] | a learning switch between machines of one process and of several |
 //! | [`pcap`] | a recorder around any back end |
+//! | [`shape`] | bad lines and injected faults |
+//! | [`bell`], [`queue`], [`switch`] | what they are built of |
 
 pub mod bell;
 pub mod hub;
 pub mod nat;
+pub mod open;
 pub mod pcap;
 pub mod queue;
 pub mod relay;
 pub mod shape;
 pub mod spec;
 pub mod switch;
+pub mod tap;
 
 /// The shortest frame: destination, source and type.
 pub const MIN_FRAME: usize = 14;

@@ -6,6 +6,7 @@
 //! One file can hold several interfaces (both sides of a translator, several cards): clone the [`Capture`]
 //! and [`Capture::wrap`] each side. A disk that is full or gone ends the recording, never the network.
 
+use super::open::Meter;
 use super::{count, counters};
 use nomad86::host::Network;
 use std::fs::File;
@@ -141,6 +142,13 @@ impl Capture {
             Some(file) => file.flush(),
             None => Err(io::Error::other("the recording has failed")),
         }
+    }
+
+    /// Its counters, to be read while others use it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let shared = Arc::clone(&self.shared);
+        Meter::new("pcap", move || shared.counters.read().entries())
     }
 
     /// How much was recorded.

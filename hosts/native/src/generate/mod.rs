@@ -4,6 +4,7 @@
 //! selectors mean segments. Some are not, so that faults are compared as well.
 
 mod address;
+pub mod block;
 mod setup;
 
 use crate::oracle::{Segment, Segments};
@@ -118,7 +119,7 @@ impl<'b> Builder<'b> {
         };
         let gpr = std::array::from_fn(|_| rng.integer(32) as u32);
         let mut eflags = (rng.bits() as u32) & eflags::STATUS | 2;
-        for (flag, percent) in [(eflags::DF, 30), (eflags::TF, 1), (eflags::AC, 1)] {
+        for (flag, percent) in [(eflags::DF, 30), (eflags::TF, 1), (eflags::AC, 3)] {
             if rng.percent(percent) {
                 eflags |= flag;
             }
@@ -252,10 +253,10 @@ impl<'b> Builder<'b> {
         let opcode = self.row.opcode.to_be_bytes();
         let first = opcode.iter().position(|&byte| byte != 0).unwrap_or(3);
         code.extend_from_slice(&opcode[first..]);
-        if self.row.has_opcode_register() {
-            if let Some(last) = code.last_mut() {
-                *last |= self.reg as u8;
-            }
+        if self.row.has_opcode_register()
+            && let Some(last) = code.last_mut()
+        {
+            *last |= self.reg as u8;
         }
         code.append(&mut self.modrm);
         code.append(&mut self.immediates);

@@ -27,7 +27,7 @@ pub const DATA_BASE: u32 = 0x0020_0000;
 pub const DATA_SIZE: usize = 0x1_0000;
 
 /// Linear address of the stack that signals are delivered on.
-const SIGNAL_BASE: u32 = 0x0030_0000;
+const SIGNAL_BASE: u32 = 0x7700_0000;
 const SIGNAL_SIZE: usize = 0x1_0000;
 /// Offset in the code page of the handler (`int3`): its last byte.
 const HANDLER: usize = CODE_SIZE - 1;
@@ -43,6 +43,7 @@ const OVERFLOW: [u8; 2] = [0xCD, 4];
 
 /// Linux system call numbers of i386.
 mod syscall {
+    pub(super) const MUNMAP: u32 = 91;
     pub(super) const SETITIMER: u32 = 104;
     pub(super) const MODIFY_LDT: u32 = 123;
     pub(super) const RT_SIGACTION: u32 = 174;
@@ -239,6 +240,10 @@ impl Oracle {
         oracle.put_words(&[0, 100_000, 0, 100_000]);
         oracle.syscall("setitimer", syscall::SETITIMER, [1, DATA_BASE, 0, 0, 0, 0])?;
         oracle.data_mut()[..64].fill(0);
+        // The stack and the kernel's pages that the program came with go, then its own page.
+        let above = SIGNAL_BASE + SIGNAL_SIZE as u32;
+        oracle.syscall("munmap", syscall::MUNMAP, [above, 0xFFFF_E000 - above, 0, 0, 0, 0])?;
+        oracle.syscall("munmap", syscall::MUNMAP, [image::BASE, 0x1000, 0, 0, 0, 0])?;
         Ok(oracle)
     }
 

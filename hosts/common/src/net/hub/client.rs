@@ -3,6 +3,7 @@
 use super::server::{HubAddress, Link};
 use super::stream::FrameStream;
 use crate::net::bell::Bell;
+use crate::net::open::Meter;
 use crate::net::queue::FrameQueue;
 use mio::{Events, Interest, Poll, Token, Waker};
 use nomad86::host::Network;
@@ -64,6 +65,23 @@ impl HubClient {
     #[must_use]
     pub fn dropped(&self) -> (u64, u64) {
         (self.outbox.dropped(), self.inbox.dropped())
+    }
+
+    /// Its counters, to be read while somebody else has it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let (shared, outbox, inbox) = (Arc::clone(&self.shared), self.outbox.clone(), self.inbox.clone());
+        let meter = Meter::new("hub client", move || {
+            let connections = shared.connections.load(Ordering::Relaxed);
+            vec![
+                ("connections", connections),
+                ("dropped_out", outbox.dropped()),
+                ("dropped_in", inbox.dropped()),
+            ]
+        });
+        let shared = Arc::clone(&self.shared);
+        let absent = || "the hub cannot be reached".to_owned();
+        meter.with_trouble(move || (!shared.connected.load(Ordering::Relaxed)).then(absent))
     }
 
     /// How often the hub was reached.

@@ -10,6 +10,7 @@ pub mod server;
 mod stream;
 
 use super::bell::Bell;
+use super::open::Meter;
 use super::queue::{FrameQueue, Put};
 use super::switch::{Learned, Route, Rules, Switch};
 use super::{MAX_FRAME, MIN_FRAME, Mac, count, counters};
@@ -108,6 +109,14 @@ impl Hub {
     #[must_use]
     pub fn ports(&self) -> usize {
         self.lock().ports.len()
+    }
+
+    /// Its counters, to be read while others use it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        // It must not keep the hub alive.
+        let shared = Arc::downgrade(&self.shared);
+        Meter::new("hub", move || shared.upgrade().map_or_else(Vec::new, |hub| hub.counters.read().entries()))
     }
 
     /// What it has done so far.

@@ -24,6 +24,16 @@ pub struct Forward {
     pub port: u16,
 }
 
+/// The error of a port that cannot be had.
+pub(super) fn taken(forward: &Forward, error: &std::io::Error) -> std::io::Error {
+    let transport = match forward.transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+    };
+    let text = format!("hostfwd: cannot listen at {transport} {}: {error}", forward.listen);
+    std::io::Error::new(error.kind(), text)
+}
+
 /// The IPv4 side of a user-mode network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ipv4Config {

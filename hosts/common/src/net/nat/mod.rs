@@ -28,7 +28,7 @@ mod reassembly;
 mod resolv;
 mod tcp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod udp;
 mod wire;
 
@@ -36,6 +36,7 @@ pub use config::{Forward, Ipv4Config, Ipv6Config, NatConfig, Transport};
 
 use super::bell::Bell;
 use super::counters;
+use super::open::Meter;
 use super::queue::FrameQueue;
 use engine::Engine;
 use mio::Waker;
@@ -125,6 +126,17 @@ impl Nat {
         let (engine, from_guest) = Engine::new(config, to_guest.clone(), Arc::clone(&shared))?;
         let thread = std::thread::Builder::new().name("nat".into()).spawn(move || engine.run())?;
         Ok(Self { to_guest, from_guest, shared, thread: Some(thread) })
+    }
+
+    /// Its counters, to be read while somebody else has it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        let (shared, queue) = (Arc::clone(&self.shared), self.from_guest.clone());
+        Meter::new("nat", move || {
+            let mut stats = shared.counters.read();
+            stats.dropped_full += queue.dropped();
+            stats.entries()
+        })
     }
 
     /// What it has done so far.

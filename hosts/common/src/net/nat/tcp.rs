@@ -7,7 +7,7 @@
 //!
 //! Not emulated: urgent data, path MTU discovery beyond the host.
 
-use super::config::{Forward, Transport};
+use super::config::{Forward, Transport, taken};
 use super::gateway::{Gateway, Kind, Target, token};
 use super::packet::Packet;
 use super::wire::{MTU, Unreachable, Wire};
@@ -164,7 +164,7 @@ impl Tcp {
         let _ = interface.routes_mut().add_default_ipv6_route(ipv6);
         let mut listeners = Vec::new();
         for (forward, guest) in forwards.iter().filter(|(forward, _)| forward.transport == Transport::Tcp) {
-            let mut socket = TcpListener::bind(forward.listen)?;
+            let mut socket = TcpListener::bind(forward.listen).map_err(|error| taken(forward, &error))?;
             gateway.watch(&mut socket, token(Kind::TcpListener, listeners.len()), false)?;
             listeners.push(Listener { socket, guest: *guest });
         }

@@ -1,6 +1,6 @@
 //! UDP: one socket of the host for each port of a guest, so that any station may answer it.
 
-use super::config::{Forward, Transport};
+use super::config::{Forward, Transport, taken};
 use super::gateway::{Gateway, Kind, Target, token};
 use super::packet::protocol;
 use super::wire::Unreachable;
@@ -75,7 +75,7 @@ impl Udp {
     pub(super) fn new(gateway: &Gateway, forwards: &[(Forward, SocketAddr)]) -> std::io::Result<Self> {
         let mut list = Vec::new();
         for (forward, guest) in forwards.iter().filter(|(forward, _)| forward.transport == Transport::Udp) {
-            let mut socket = UdpSocket::bind(forward.listen)?;
+            let mut socket = UdpSocket::bind(forward.listen).map_err(|error| taken(forward, &error))?;
             gateway.watch(&mut socket, token(Kind::UdpForward, list.len()), false)?;
             list.push(Forwarded { socket, guest: *guest });
         }

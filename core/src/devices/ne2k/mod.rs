@@ -1,0 +1,290 @@
+//! NE2000 network cards: the RTL8029AS on PCI and its register twin on ISA.
+//!
+//! [`chip`] is the controller by itself, [`ring`], [`filter`], [`transmit`], [`remote_dma`] and [`prom`] its
+//! parts; this file plugs chips into the machine and puts a MAC address translator before each.
+//!
+//! Spec: National DP8390D/NS32490D (July 1995); Realtek RTL8029AS LS009.0; Novell NE2000.
+//!
+//! Not emulated: the serial EEPROM's programming (9346CR), the boot ROM, power-down, full duplex and link
+//! status (it has no register), Plug and Play of the ISA card, and what each part lists.
+
+pub mod chip;
+mod filter;
+pub mod prom;
+pub mod regs;
+mod remote_dma;
+pub mod ring;
+#[cfg(test)]
+mod tests;
+mod transmit;
+
+use super::pci::{Bar, Identity, Slot};
+use super::{Bus, Device, DeviceId};
+use crate::archive::Archive;
+use crate::board::{Source, Width};
+use crate::config::{CardModel, Config};
+use crate::host::Network;
+use crate::net::{Counters, MacAddress, MacPair, MacPolicy, Translator};
+use crate::time::Timer;
+use alloc::vec::Vec;
+use chip::{Chip, Wire};
+
+/// Frames that one call of [`Ne2k::poll`] takes from a back end at most.
+const BATCH: usize = 64;
+/// Room for the longest frame, and for a longer one to be seen as such.
+const BUFFER: usize = 1536;
+
+/// How a card is plugged in.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Pci(Slot),
+    Isa { base: u16, irq: u8, source: Source },
+}
+
+struct Card {
+    chip: Chip,
+    translator: Translator,
+    place: Place,
+    /// Number of the card in the configuration, and of its back end.
+    number: usize,
+}
+
+/// Every NE2000 of the machine.
+pub struct Ne2k {
+    cards: Vec<Card>,
+}
+
+/// The way out of a card: through its translator to its back end.
+struct Outbound<'a> {
+    translator: &'a mut Translator,
+    network: Option<&'a mut (dyn Network + 'static)>,
+}
+
+impl Wire for Outbound<'_> {
+    fn transmit(&mut self, frame: &mut [u8]) {
+        self.translator.outbound(frame);
+        if let Some(network) = self.network.as_deref_mut() {
+            network.transmit(frame);
+        }
+    }
+}
+
+impl Card {
+    /// First port, while the card answers at all.
+    fn base(&self, bus: &Bus<'_>) -> Option<u16> {
+        match self.place {
+            Place::Pci(slot) => bus.board.pci.bar(slot, 0).map(|base| base as u16),
+            Place::Isa { base, .. } => Some(base),
+        }
+    }
+
+    /// Drives the interrupt line.
+    fn settle(&self, bus: &mut Bus<'_>) {
+        let level = self.chip.irq();
+        match self.place {
+            Place::Pci(slot) => bus.board.set_intx(slot, level),
+            Place::Isa { irq, source, .. } => bus.board.irq.set(irq, source, level),
+        }
+    }
+}
+
+impl Ne2k {
+    /// The card that answers at `port`, and the offset from its first port. Of two cards in one place the
+    /// later one answers.
+    fn find(&mut self, port: u16, bus: &Bus<'_>) -> Option<(&mut Card, u16)> {
+        self.cards.iter_mut().rev().find_map(|card| {
+            let offset = port.checked_sub(card.base(bus)?)?;
+            (offset < regs::port::COUNT).then_some((card, offset))
+        })
+    }
+
+    fn card(&self, number: usize) -> Option<&Card> {
+        self.cards.iter().find(|card| card.number == number)
+    }
+
+    fn card_mut(&mut self, number: usize) -> Option<&mut Card> {
+        self.cards.iter_mut().find(|card| card.number == number)
+    }
+
+    /// Takes frames from the back ends, as many as the cards have room for: a guest that does not empty its
+    /// ring lets them wait. Called whenever the host is served.
+    pub fn poll(&mut self, bus: &mut Bus<'_>) {
+        let mut buffer = [0; BUFFER];
+        for card in &mut self.cards {
+            for _ in 0..BATCH {
+                if !card.chip.can_receive() {
+                    break;
+                }
+                let Some(network) = bus.host.networks.get_mut(card.number) else { break };
+                let Some(length) = network.receive(&mut buffer).map(<[u8]>::len) else { break };
+                if let Some(frame) = buffer.get_mut(..length)
+                    && card.translator.inbound(frame)
+                {
+                    card.chip.receive(frame);
+                }
+            }
+            card.settle(bus);
+        }
+    }
+
+    /// The guest's and the wire's address of card `number` of the configuration.
+    #[must_use]
+    pub fn macs(&self, number: usize) -> Option<MacPair> {
+        self.card(number).map(|card| card.translator.macs())
+    }
+
+    /// What went through the translator of card `number`.
+    #[must_use]
+    pub fn counters(&self, number: usize) -> Option<&Counters> {
+        self.card(number).map(|card| card.translator.counters())
+    }
+
+    /// The chip of card `number`.
+    #[must_use]
+    pub fn chip(&self, number: usize) -> Option<&Chip> {
+        self.card(number).map(|card| &card.chip)
+    }
+
+    /// Gives card `number` another address on the wire than the guest believes in: translation.
+    pub fn set_wire(&mut self, number: usize, wire: MacAddress) {
+        if let Some(card) = self.card_mut(number) {
+            card.translator.set_wire(wire);
+        }
+    }
+
+    /// Gives card `number` another address altogether. The guest learns of it when its driver reads the PROM
+    /// again; until then it goes on sending from the old one.
+    pub fn set_mac(&mut self, number: usize, mac: MacAddress) {
+        if let Some(card) = self.card_mut(number) {
+            card.chip.burn(mac);
+            card.translator = Translator::new(MacPair::same(mac));
+        }
+    }
+
+    /// Applies what was asked for when the machine was restored; `fresh` is the new address, if one is
+    /// needed. The guest's address is the image's, however many generations it has been through.
+    pub fn restored(&mut self, number: usize, policy: MacPolicy, fresh: MacAddress) {
+        match policy {
+            MacPolicy::Randomise => self.set_mac(number, fresh),
+            MacPolicy::Preserve => {}
+            MacPolicy::Translate => self.set_wire(number, fresh),
+        }
+    }
+
+    /// The slot of card `number`, if it is a PCI card.
+    #[must_use]
+    pub fn slot(&self, number: usize) -> Option<Slot> {
+        match self.card(number)?.place {
+            Place::Pci(slot) => Some(slot),
+            Place::Isa { .. } => None,
+        }
+    }
+
+    /// Takes a PCI card out of its slot, as the guest has asked for through hot plug.
+    pub fn unplug(&mut self, slot: Slot, bus: &mut Bus<'_>) {
+        for card in &mut self.cards {
+            if matches!(card.place, Place::Pci(place) if place == slot) {
+                card.chip.power_cycle();
+                bus.board.remove_pci(slot);
+            }
+        }
+    }
+
+    /// Puts a PCI card back into its slot, switched off as hardware comes up.
+    pub fn plug(&mut self, slot: Slot, bus: &mut Bus<'_>) {
+        for card in &mut self.cards {
+            if matches!(card.place, Place::Pci(place) if place == slot) {
+                card.chip.power_cycle();
+                bus.board.add_pci(slot, &Self::identity());
+            }
+        }
+    }
+
+    /// What a PCI card is.
+    fn identity() -> Identity {
+        Identity {
+            vendor: 0x10EC,
+            device: 0x8029,
+            class: 0x02_00_00,
+            subsystem: (0x1AF4, 0x1100),
+            interrupt_pin: 1,
+            bars: [
+                Some(Bar::Io { size: regs::port::COUNT, device: DeviceId::Ne2k }),
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
+            ..Identity::default()
+        }
+    }
+}
+
+impl Device for Ne2k {
+    const TAG: [u8; 4] = *b"NE2K";
+    const WIDEST: Width = Width::Dword;
+
+    fn new(config: &Config) -> Self {
+        const SOURCES: [Source; 4] = [Source::Net0, Source::Net1, Source::Net2, Source::Net3];
+        let mut cards = Vec::new();
+        for (number, (card, source)) in config.cards.iter().zip(SOURCES).enumerate() {
+            let place = match card.model {
+                CardModel::Ne2kPci => Place::Pci(Slot::network(number as u8)),
+                CardModel::Ne2kIsa { base, irq } => Place::Isa { base, irq, source },
+                #[allow(unreachable_patterns, reason = "cards of other kinds are other devices'")]
+                _ => continue,
+            };
+            let translator = Translator::new(MacPair::same(card.mac));
+            cards.push(Card { chip: Chip::new(card.mac), translator, place, number });
+        }
+        Self { cards }
+    }
+
+    fn reset(&mut self, bus: &mut Bus<'_>) {
+        for card in &mut self.cards {
+            card.chip.power_cycle();
+            match card.place {
+                Place::Pci(slot) => bus.board.add_pci(slot, &Self::identity()),
+                Place::Isa { base, .. } => {
+                    let last = base.saturating_add(regs::port::COUNT - 1);
+                    bus.board.io.release(&(base..=last), DeviceId::Ne2k);
+                    bus.board.io.claim(base..=last, DeviceId::Ne2k);
+                }
+            }
+            card.settle(bus);
+        }
+    }
+
+    fn read(&mut self, port: u16, width: Width, bus: &mut Bus<'_>) -> u32 {
+        let Some((card, offset)) = self.find(port, bus) else { return width.ones() };
+        let value = card.chip.read(offset, width);
+        card.settle(bus);
+        value
+    }
+
+    fn write(&mut self, port: u16, width: Width, value: u32, bus: &mut Bus<'_>) {
+        let Some((card, offset)) = self.find(port, bus) else { return };
+        let network = bus.host.networks.get_mut(card.number).map(|network| &mut **network);
+        let mut wire = Outbound { translator: &mut card.translator, network };
+        card.chip.write(offset, width, value, &mut wire);
+        card.settle(bus);
+    }
+
+    fn expire(&mut self, _timer: Timer, _bus: &mut Bus<'_>) {}
+
+    /// The address on the wire is not saved: each clone gets its own when it is restored.
+    fn archive(&mut self, a: &mut Archive<'_>) {
+        let mut count = self.cards.len() as u8;
+        a.field(&mut count);
+        for n in 0..usize::from(count) {
+            let Some(card) = self.cards.get_mut(n) else { break };
+            let mut guest = card.translator.macs().guest.0;
+            a.field(&mut guest);
+            a.field(&mut card.chip);
+            if a.is_loading() {
+                card.translator = Translator::new(MacPair::same(MacAddress(guest)));
+            }
+        }
+    }
+}

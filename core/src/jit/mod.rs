@@ -1,0 +1,143 @@
+//! The x86-64 recompiler: hot blocks become host code.
+//!
+//! Guest registers live in the host registers of the same name (ESP in r15), status flags in RFLAGS. A memory
+//! access looks its page up in the software TLB; when that fails, or anything else is out of the ordinary, the
+//! interpreter executes the one instruction and translated code goes on behind it, so that every rare case has
+//! one description. Instructions without a lowering of their own are executed the same way.
+//!
+//! r14 points to the [`Cpu`], r12 to the TLB's table for the present privilege, r13 counts instructions down;
+//! r8 to r11 are scratch. Code does not know the linear address it runs at: [`Shared::code_page`] holds EIP
+//! less the offset in the physical page, which is the same for all blocks of a page, and jumps to other pages
+//! go through a table of recent entry points.
+
+mod memory;
+mod window;
+
+#[cfg(target_arch = "x86_64")]
+mod asm;
+#[cfg(target_arch = "x86_64")]
+mod lower;
+#[cfg(target_arch = "x86_64")]
+mod x64;
+
+pub use memory::CodeMemory;
+pub use window::{Protection, WindowCaps, Windows};
+
+#[cfg(target_arch = "x86_64")]
+pub use x64::Jit;
+
+use crate::cpu::Trap;
+
+/// What translated code and the processor share; lies inside [`crate::cpu::Cpu`].
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Shared {
+    /// Instructions left (r13).
+    pub budget: i64,
+    /// Instruction count at which the budget is 0.
+    pub limit: u64,
+    /// First table of the TLB for the present privilege (r12).
+    pub tlb: usize,
+    /// Table of recent entry points.
+    pub entries: usize,
+    /// The interpreter's function for one instruction.
+    pub interpret: usize,
+    /// The `dyn Io` of this run, as two words.
+    pub io: [usize; 2],
+    /// Status flags: AH as LAHF gives it in bits 8–15, OF in bit 0.
+    pub flags: u32,
+    /// EIP less the offset in the physical page.
+    pub code_page: u32,
+    /// Link that left translated code, or [`NO_LINK`].
+    pub link: u32,
+    /// Scratch.
+    pub scratch: u32,
+    /// Instruction that an exit happened in: its site.
+    pub site: u32,
+    /// What it raised.
+    pub trap: Option<Trap>,
+}
+
+/// See [`Shared::link`].
+pub const NO_LINK: u32 = u32::MAX;
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            budget: 0,
+            limit: 0,
+            tlb: 0,
+            entries: 0,
+            interpret: 0,
+            io: [0; 2],
+            flags: 0,
+            code_page: 0,
+            link: NO_LINK,
+            scratch: 0,
+            site: 0,
+            trap: None,
+        }
+    }
+}
+
+/// A recompiler for hosts that have none: there is no value of it.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Debug)]
+pub enum Jit {}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[allow(missing_docs, clippy::missing_const_for_fn)]
+mod absent {
+    use super::{CodeMemory, Jit};
+    use crate::cpu::block::BlockCache;
+    use crate::cpu::{Cpu, Io};
+    use crate::isa::Inst;
+    use alloc::boxed::Box;
+
+    impl Jit {
+        #[must_use]
+        pub fn new(_memory: Box<dyn CodeMemory>, _blocks: usize, _precise: bool) -> Option<Self> {
+            None
+        }
+        pub fn set_threshold(&mut self, _heat: u16) {
+            match *self {}
+        }
+        pub fn clear(&mut self) {
+            match *self {}
+        }
+        pub fn drop_block(&mut self, _number: u32) {
+            match *self {}
+        }
+        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32, _: u32) -> Option<usize> {
+            match *self {}
+        }
+        pub fn enter(&mut self, _: &mut Cpu, _: usize, _: u64, _: &mut dyn Io) {
+            match *self {}
+        }
+        #[must_use]
+        pub fn site_inst(&self, _site: u32) -> Option<(Inst, u32)> {
+            match *self {}
+        }
+    }
+}
+
+/// Counters that `--stats` shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct JitStats {
+    /// Blocks translated.
+    pub translated: u64,
+    /// Bytes of code emitted.
+    pub bytes: u64,
+    /// Times that all code was dropped because the memory was full.
+    pub full_flushes: u64,
+    /// Blocks dropped because their bytes were overwritten.
+    pub invalidated: u64,
+    /// Times that translated code was entered from the dispatcher.
+    pub entered: u64,
+    /// Jumps linked to their targets.
+    pub linked: u64,
+    /// Entry points not found in the table.
+    pub lookups_missed: u64,
+    /// Instructions that translated code left to the interpreter.
+    pub interpreted: u64,
+}
