@@ -3,6 +3,7 @@
 pub mod code;
 pub mod clock;
 pub mod console;
+pub mod disk;
 pub mod guest;
 pub mod input;
 pub mod net;

@@ -1,0 +1,82 @@
+//! Files that are read and written at offsets, and locked against others.
+
+use super::DiskFileError;
+use super::raw::Access;
+use nomad86::host::DiskError;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::path::Path;
+
+/// Opens a file and locks it: for one writer, or for many readers.
+pub(super) fn open_locked(path: &Path, access: Access) -> Result<File, DiskFileError> {
+    let write = access == Access::Write;
+    let what = if write { "open for writing" } else { "open" };
+    // Opening a directory for reading succeeds on some hosts and fails later with a riddle.
+    if path.is_dir() {
+        return Err(DiskFileError::Directory(path.into()));
+    }
+    let file =
+        OpenOptions::new().read(true).write(write).open(path).map_err(DiskFileError::io(path, what))?;
+    lock(&file, path, access)?;
+    Ok(file)
+}
+
+/// Locks an open file.
+pub(super) fn lock(file: &File, path: &Path, access: Access) -> Result<(), DiskFileError> {
+    let result = if access == Access::Write { file.try_lock() } else { file.try_lock_shared() };
+    match result {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(DiskFileError::Locked(path.into())),
+        // File systems without locks (some network ones) are used without.
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => Err(DiskFileError::Io { path: path.into(), what: "lock", error }),
+    }
+}
+
+/// Length of a file or a block device.
+pub(super) fn length(file: &mut File) -> io::Result<u64> {
+    file.seek(SeekFrom::End(0))
+}
+
+#[cfg(unix)]
+pub(super) fn read_at(file: &mut File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+#[cfg(unix)]
+pub(super) fn write_at(file: &mut File, at: u64, data: &[u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, data, at)
+}
+
+#[cfg(not(unix))]
+pub(super) fn read_at(file: &mut File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(at))?;
+    io::Read::read_exact(file, buffer)
+}
+
+#[cfg(not(unix))]
+pub(super) fn write_at(file: &mut File, at: u64, data: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(at))?;
+    io::Write::write_all(file, data)
+}
+
+/// What the machine is told of a host's error.
+pub(super) fn disk_error(error: &io::Error) -> DiskError {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => DiskError::Full,
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => DiskError::ReadOnly,
+        _ => DiskError::Io,
+    }
+}
+
+/// Makes a new or renamed file's name durable.
+pub(super) fn sync_directory(path: &Path) {
+    // Hosts on which directories cannot be opened make names durable by themselves.
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if let Ok(directory) = File::open(parent) {
+        let _ = directory.sync_all();
+    }
+}

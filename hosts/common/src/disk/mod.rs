@@ -1,0 +1,82 @@
+//! Disks in files: raw images, overlays that leave their base untouched, what is thrown away at the end,
+//! and the options that name them.
+//!
+//! All implement [`nomad86::host::Disk`] and can be stacked: [`Discard`] over an [`Overlay`] over a
+//! [`RawFile`]. What the command line says is a [`DriveSpec`]; [`open`] makes the disk of it, and
+//! [`Layout`] finds a place for each.
+
+mod check;
+mod discard;
+mod error;
+mod fault;
+mod file;
+mod memory;
+mod overlay;
+mod raw;
+mod spec;
+mod tools;
+
+pub use check::{Finding, Kind, check_cd, check_floppy, recognise};
+pub use discard::Discard;
+pub use error::DiskFileError;
+pub use fault::{Fault, Faults, Faulty};
+pub use memory::MemoryDisk;
+pub use overlay::Overlay;
+pub use raw::{Access, RawFile};
+pub use spec::{DriveSpec, Format, Interface, Layout, Media, SpecError};
+pub use tools::{Info, commit, create_overlay, create_raw, export, info, parse_size};
+
+use nomad86::host::Disk;
+use std::path::Path;
+
+/// Bytes in a sector.
+pub const SECTOR: usize = 512;
+
+/// The most overlays on top of each other.
+const MAX_DEPTH: usize = 8;
+
+/// Opens the disk that a drive option names.
+///
+/// # Errors
+/// Says which file cannot be used and why.
+pub fn open(spec: &DriveSpec) -> Result<Box<dyn Disk>, DiskFileError> {
+    let keeps = spec.snapshot && spec.media == Media::Disk;
+    let access = if spec.is_read_only() || keeps { Access::Read } else { Access::Write };
+    let disk = open_image(&spec.file, spec.format, access)?;
+    Ok(if keeps && !spec.is_read_only() { Box::new(Discard::new(disk)) } else { disk })
+}
+
+/// Opens an image file.
+///
+/// # Errors
+/// Says why it cannot be used.
+pub fn open_image(path: &Path, format: Format, access: Access) -> Result<Box<dyn Disk>, DiskFileError> {
+    open_chain(path, format, access, 0)
+}
+
+fn open_chain(
+    path: &Path,
+    format: Format,
+    access: Access,
+    depth: usize,
+) -> Result<Box<dyn Disk>, DiskFileError> {
+    if depth >= MAX_DEPTH {
+        return Err(DiskFileError::TooDeep(path.into()));
+    }
+    let overlay = match format {
+        Format::Raw => false,
+        Format::Overlay => true,
+        Format::Auto => match recognise(path)? {
+            check::Kind::Overlay => true,
+            check::Kind::Raw => false,
+            check::Kind::Foreign(what) => return Err(DiskFileError::Foreign(path.into(), what)),
+        },
+    };
+    if overlay {
+        let base = overlay::base_of(path)?;
+        let below = open_chain(&base, Format::Auto, Access::Read, depth + 1)?;
+        Ok(Box::new(Overlay::open(path, access, below)?))
+    } else {
+        Ok(Box::new(RawFile::open(path, access)?))
+    }
+}
