@@ -46,6 +46,8 @@ const WITH_CODE: u32 = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 
 pub struct Subject {
     cpu: Cpu,
     cache: BlockCache,
+    /// The recompiler, when the subject is to run through it.
+    pub jit: Option<nomad86::jit::Jit>,
     flat: Flat,
     used: (usize, usize),
     /// Execute without the block cache.
@@ -70,6 +72,7 @@ impl Subject {
             flat: Flat::new(size),
             used: (0, CODE_SIZE),
             uncached: false,
+            jit: None,
         };
         subject.build_tables();
         let cpu = &mut subject.cpu;
@@ -119,13 +122,13 @@ impl Subject {
         memory.write(u64::from(CODE_BASE) + self.used.0 as u64, &hlts[self.used.0..self.used.1]);
         memory.write(u64::from(CODE_BASE) + case.offset as u64, case.code);
         self.used = (case.offset, end);
-        self.cpu.drop_overwritten(&mut self.cache, &mut self.flat);
+        self.cpu.drop_overwritten(&mut self.cache, self.jit.as_mut(), &mut self.flat);
         self.load(case);
         let limit = self.cpu.count + ENOUGH;
         let stop = if self.uncached {
             self.step_until(limit)
         } else {
-            self.cpu.run(&mut self.cache, limit, &mut self.flat)
+            self.cpu.run(&mut self.cache, self.jit.as_mut(), limit, &mut self.flat)
         };
         Ok(self.outcome(case, stop))
     }

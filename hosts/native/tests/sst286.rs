@@ -133,8 +133,8 @@ impl Machine {
             self.flat.memory().write(u64::from(at), &[byte]);
         }
         self.load(&test.before);
-        self.cpu.drop_overwritten(&mut self.cache, &mut self.flat);
-        let stop = self.cpu.run(&mut self.cache, self.cpu.count + ENOUGH, &mut self.flat);
+        self.cpu.drop_overwritten(&mut self.cache, None, &mut self.flat);
+        let stop = self.cpu.run(&mut self.cache, None, self.cpu.count + ENOUGH, &mut self.flat);
         let mut text = String::new();
         if !self.cpu.halted {
             let _ = write!(text, " stopped with {stop:?};");
