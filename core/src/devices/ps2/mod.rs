@@ -270,11 +270,7 @@ impl Ps2 {
                 self.answer(lines);
             }
             // Bits that are 0 are pulsed low: bit 0 is the CPU's reset.
-            0xF0..=0xFF => {
-                if command & output::NO_RESET == 0 {
-                    bus.board.ask(Request::ResetCpu);
-                }
-            }
+            0xF0..=0xFF if command & output::NO_RESET == 0 => bus.board.ask(Request::ResetCpu),
             _ => {}
         }
     }

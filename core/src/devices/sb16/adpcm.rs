@@ -1,7 +1,6 @@
 //! Creative's ADPCM: 4, 2.6 and 2 bits a sample. Each code is a sign and a magnitude; the magnitude times a
 //! step is added to the sample before, and large or zero magnitudes change the step.
 
-
 /// Bits a sample.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Packing {

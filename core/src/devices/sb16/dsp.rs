@@ -226,11 +226,9 @@ impl Dsp {
             0xD0 | 0xD5 => self.stream.paused = true,
             0xD1 => self.speaker = true,
             0xD3 => self.speaker = false,
-            0xD4 | 0xD6 => {
-                if self.stream.paused {
-                    self.stream.paused = false;
-                    self.stream.start_clock(board.now);
-                }
+            0xD4 | 0xD6 if self.stream.paused => {
+                self.stream.paused = false;
+                self.stream.start_clock(board.now);
             }
             0xD8 => self.answer(&[if self.speaker { 0xFF } else { 0 }]),
             0xD9 | 0xDA => self.stream.auto_init = false,

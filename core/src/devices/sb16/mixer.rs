@@ -127,7 +127,7 @@ impl Mixer {
     pub(super) fn volume(&self) -> [u16; 2] {
         [0, 1].map(|side| {
             let step = |index: u8| u32::from(STEPS[usize::from(31 - (self.register(index + side) >> 3))]);
-            (step(reg::MASTER) * step(reg::VOICE) >> 8) as u16
+            ((step(reg::MASTER) * step(reg::VOICE)) >> 8) as u16
         })
     }
 

@@ -116,11 +116,7 @@ impl Device for Sb16 {
                 self.mixer.write(value);
                 bus.board.audio.voice(Voice::Dac).set_volume(self.mixer.volume());
             }
-            port::RESET => {
-                if self.dsp.reset_line(value & 1 != 0) {
-                    self.mixer.pending = 0;
-                }
-            }
+            port::RESET if self.dsp.reset_line(value & 1 != 0) => self.mixer.pending = 0,
             port::WRITE => self.dsp.write(value, &mut self.mixer, bus.board),
             _ => {}
         }

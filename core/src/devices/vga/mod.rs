@@ -11,6 +11,8 @@
 //! | `draw` | lines of pixels from video RAM |
 //! | `present` | at each retrace, what changed goes to the host |
 //! | `screen` | the text on the screen |
+//! | `start`, `font` | mode 3 for machines without a video BIOS |
+//! | `edid` | the monitor's description |
 //!
 //! Spec: IBM VGA/XGA Technical Reference (1992), section 2; Bochs VBE display API (`vbe_display_api.txt`);
 //! QEMU `docs/specs/standard-vga` for the PCI side.
@@ -20,11 +22,14 @@
 
 mod dac;
 mod draw;
+mod edid;
+mod font;
 mod picture;
 mod planes;
 mod present;
 mod reg;
 mod screen;
+mod start;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -112,6 +117,8 @@ pub struct Vga {
     /// The four latches, plane *n* in byte *n*.
     latch: u32,
     rom: Vec<u8>,
+    /// There is no firmware that would set a mode.
+    alone: bool,
     /// Plane offsets that VBE's planar modes wrap at.
     plane_mask: u32,
     /// Plane offsets written since the last retrace.
@@ -155,6 +162,10 @@ impl Vga {
             None if self.vbe.enabled() => None,
             None => self.regs.is_plain_chain_4().then_some(0),
         };
+        let first = base.map_or(Target::Io, |base| Target::Memory(vram.start + base));
+        if memory.target((WINDOW * PAGE) as PhysAddr, true) == first {
+            return;
+        }
         for n in 0..BANK_PAGES {
             let to = match base {
                 Some(base) if base + n * PAGE < vram.len() => Target::Memory(vram.start + base + n * PAGE),
@@ -292,6 +303,10 @@ impl Vga {
     /// A read in BAR 2.
     fn bar2_read(&mut self, offset: u32, width: Width, now: Instant) -> u32 {
         match offset {
+            0..=0x7F => {
+                bytes_read(width, |n| edid::EDID.get(offset as usize + usize::from(n)).copied().unwrap_or(0))
+            }
+            0x80..=0x3FF => 0,
             0x400..=0x41F => bytes_read(width, |n| {
                 let offset = offset as u16 + n;
                 if offset < 0x420 { self.port_read(0x3C0 + (offset - 0x400), now) } else { 0xFF }
@@ -339,6 +354,7 @@ impl Device for Vga {
             vbe: Vbe::new(config.video_memory),
             latch: 0,
             rom: config.vga_bios.clone(),
+            alone: config.bios.is_empty() && config.kernel.is_some(),
             plane_mask: (config.video_memory / 4).max(1) as u32 - 1,
             blocks: Blocks::new(),
             fonts_changed: true,
@@ -374,6 +390,9 @@ impl Device for Vga {
             ..Identity::default()
         };
         bus.board.add_pci(Slot::VGA, &identity);
+        if self.alone {
+            self.start_text(&mut bus.board.memory);
+        }
         bus.board.mmio.claim(0xA_0000, 0x2_0000, DeviceId::Vga);
         self.settle_window(&mut bus.board.memory);
         let retrace = self.timing().next_retrace(bus.board.now);

@@ -257,3 +257,28 @@ fn a_dark_screen_has_no_text() {
     pc.out(0x3C0, 0x20);
     assert!(pc.vga.text_screen(&pc.board.memory).is_some());
 }
+
+#[test]
+fn a_machine_without_firmware_starts_in_text_mode_with_a_font() {
+    let kernel = crate::config::Kernel::default();
+    let config = Config { video_memory: 1 << 20, kernel: Some(kernel), ..Config::default() };
+    let mut pc = Pc { vga: Vga::new(&config), ..Pc::new() };
+    pc.vga.reset(&mut Bus { board: &mut pc.board, host: &mut pc.host });
+    assert_eq!(pc.vga.mode(), Mode { width: 720, height: 400, text: Some((80, 25)) });
+    print(&mut pc, 0, b"L\xCD\xBA\xDB", 0x0A);
+    let screen = pc.vga.text_screen(&pc.board.memory).unwrap();
+    assert_eq!((screen.row(0).as_str(), screen.row(24).as_str()), ("L═║█", ""));
+    assert_eq!(screen.colors[..8], [0, 0xAA, 0xAA00, 0xAAAA, 0xAA_0000, 0xAA_00AA, 0xAA_5500, 0xAA_AAAA]);
+    assert_eq!((screen.colors[8], screen.colors[15]), (0x55_5555, 0xFF_FFFF));
+    let (green, black) = (0x55_FF55, 0);
+    pc.indexed(0x3D4, 0x0A, 0x20);
+    let line = pc.line(14);
+    assert_eq!(
+        line[..9],
+        [black, green, green, green, green, green, black, black, black],
+        "the foot of an L"
+    );
+    assert_eq!(pc.line(6)[9..18], [green; 9], "a double line joins the next cell");
+    assert_eq!(line[18..27], [black, black, green, black, green, black, black, black, black]);
+    assert_eq!(line[27..36], [green; 9]);
+}

@@ -222,3 +222,47 @@ fn case_28_a_picture_larger_than_video_memory_is_dark_where_there_is_none() {
     pc.retrace();
     assert_eq!(pc.displayed().len(), 1024 * 768);
 }
+
+#[test]
+fn the_monitor_describes_itself() {
+    let mut pc = Pc::new();
+    for (at, value) in [(0x18, 0xFEB0_0000_u32), (0x04, 2)] {
+        pc.board.write_pci(Slot::VGA, at, &value.to_le_bytes());
+    }
+    let mut bus = Bus { board: &mut pc.board, host: &mut pc.host };
+    let mut edid = Vec::new();
+    for n in 0..32 {
+        edid.extend(pc.vga.mmio_read(0xFEB0_0000 + n * 4, Width::Dword, &mut bus).to_le_bytes());
+    }
+    assert_eq!(edid[..8], [0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0]);
+    assert_eq!(edid.iter().fold(0_u8, |sum, b| sum.wrapping_add(*b)), 0);
+    let timing = &edid[54..72];
+    assert_eq!(u16::from_le_bytes([timing[0], timing[1]]), 6500);
+    assert_eq!(u16::from(timing[2]) | u16::from(timing[4] >> 4) << 8, 1024);
+    assert_eq!(u16::from(timing[5]) | u16::from(timing[7] >> 4) << 8, 768);
+    assert_eq!(pc.vga.mmio_read(0xFEB0_0080, Width::Dword, &mut bus), 0);
+}
+
+#[test]
+fn case_29_wide_accesses_at_the_edges_of_the_window_stay_in_it() {
+    let mut pc = Pc::set(&MODE_12);
+    for map in 0..4 {
+        pc.indexed(0x3CE, 6, map << 2 | 1);
+        for chain in [6, 0xE] {
+            pc.indexed(0x3C4, 4, chain);
+            let mut bus = Bus { board: &mut pc.board, host: &mut pc.host };
+            for at in [0x9_FFFE, 0x9_FFFF, 0xA_FFFD, 0xA_FFFF, 0xB_7FFE, 0xB_FFFD, 0xB_FFFF_u64] {
+                for width in [Width::Byte, Width::Word, Width::Dword] {
+                    pc.vga.mmio_write(at, width, 0x1234_5678, &mut bus);
+                    pc.vga.mmio_read(at, width, &mut bus);
+                }
+            }
+        }
+    }
+    let mut bus = Bus { board: &mut pc.board, host: &mut pc.host };
+    assert_eq!(
+        pc.vga.mmio_read(0xB_FFFE, Width::Dword, &mut bus) >> 16,
+        0xFFFF,
+        "past the window is nothing"
+    );
+}
