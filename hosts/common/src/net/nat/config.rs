@@ -153,6 +153,9 @@ pub struct NatConfig {
     pub hostname: Option<String>,
     /// The domain that DHCP names.
     pub domain: Option<String>,
+    /// What DHCP tells clients to boot: a file of the gateway, or an address such as `http://…` for those
+    /// that understand it.
+    pub bootfile: Option<String>,
     /// Whether guests reach nothing but the gateway's own services and each other.
     pub restrict: bool,
     /// Ports of the host that lead to guests.
@@ -176,6 +179,7 @@ impl Default for NatConfig {
             ipv6: Some(Ipv6Config::default()),
             hostname: None,
             domain: None,
+            bootfile: None,
             restrict: false,
             forwards: Vec::new(),
             resolvers: None,

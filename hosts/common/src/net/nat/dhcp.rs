@@ -3,7 +3,7 @@
 //! Spec: RFC 2131, RFC 2132. It does no I/O: a request goes in, an answer comes out.
 //! Not emulated: relay agents, option overload in requests, dynamic BOOTP.
 
-use super::config::Ipv4Config;
+use super::config::{Ipv4Config, NatConfig};
 use crate::net::Mac;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ mod option {
     pub(super) const RENEWAL: u8 = 58;
     pub(super) const REBINDING: u8 = 59;
     pub(super) const CLIENT: u8 = 61;
+    pub(super) const BOOT_FILE: u8 = 67;
     pub(super) const END: u8 = 255;
 }
 
@@ -70,6 +71,7 @@ pub(super) struct Dhcp {
     net: Ipv4Config,
     hostname: Option<String>,
     domain: Option<String>,
+    bootfile: Option<String>,
     /// Whether clients are told of a gateway and a name server.
     routed: bool,
     leases: Vec<Lease>,
@@ -132,13 +134,9 @@ impl<'a> Request<'a> {
 }
 
 impl Dhcp {
-    pub(super) fn new(
-        net: Ipv4Config,
-        hostname: Option<String>,
-        domain: Option<String>,
-        routed: bool,
-    ) -> Self {
-        Self { net, hostname, domain, routed, leases: Vec::new() }
+    pub(super) fn new(net: Ipv4Config, config: &NatConfig) -> Self {
+        let NatConfig { hostname, domain, bootfile, restrict, .. } = config.clone();
+        Self { net, hostname, domain, bootfile, routed: !restrict, leases: Vec::new() }
     }
 
     /// How many addresses are given away.
@@ -273,6 +271,9 @@ impl Dhcp {
         }
         payload[28..44].copy_from_slice(&request.bytes[28..44]);
         payload[236..240].copy_from_slice(&COOKIE);
+        if let Some(file) = self.bootfile.as_ref().filter(|file| kind != kind::NAK && file.len() < 128) {
+            payload[108..108 + file.len()].copy_from_slice(file.as_bytes());
+        }
         let mut put = |code: u8, value: &[u8]| {
             let value = &value[..value.len().min(255)];
             payload.extend([code, value.len() as u8]);
@@ -295,6 +296,9 @@ impl Dhcp {
             }
             if let Some(name) = self.hostname.as_ref().filter(|_| !request.named) {
                 put(option::HOST_NAME, name.as_bytes());
+            }
+            if let Some(file) = &self.bootfile {
+                put(option::BOOT_FILE, file.as_bytes());
             }
             if let Some(domain) = &self.domain {
                 put(option::DOMAIN, domain.as_bytes());
@@ -320,7 +324,8 @@ mod tests {
     const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 
     fn server() -> Dhcp {
-        Dhcp::new(Ipv4Config::default(), Some("box".into()), None, true)
+        let config = NatConfig { hostname: Some("box".into()), ..NatConfig::default() };
+        Dhcp::new(Ipv4Config::default(), &config)
     }
 
     fn message(kind: u8, client: u8, options: &[(u8, &[u8])]) -> Vec<u8> {

@@ -77,9 +77,7 @@ impl Engine {
             now,
         };
         let config = &gateway.config;
-        let dhcp = config
-            .ipv4
-            .map(|net| Dhcp::new(net, config.hostname.clone(), config.domain.clone(), !config.restrict));
+        let dhcp = config.ipv4.map(|net| Dhcp::new(net, config));
         let router = config.ipv6.map(|_| Router::new(now));
         let forwards = forwards(config)?;
         let udp = Udp::new(&gateway, &forwards)?;

@@ -15,7 +15,7 @@ use crate::net::{add, count};
 use mio::net::{TcpListener, TcpStream};
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -120,7 +120,7 @@ impl Device for Cable<'_> {
     }
 
     fn transmit(&mut self, _now: smoltcp::time::Instant) -> Option<Tx<'_>> {
-        (self.wire.room() > RESERVE).then(|| Tx(self.wire))
+        (self.wire.room() > RESERVE).then_some(Tx(self.wire))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -550,6 +550,8 @@ fn new_socket() -> Socket<'static> {
     let mut socket = Socket::new(SocketBuffer::new(vec![0; BUFFER]), SocketBuffer::new(vec![0; BUFFER]));
     // The host's side has gathered the bytes already, or has a reason not to.
     socket.set_nagle_enabled(false);
+    // Cables lose frames when a guest's card, or a relay, cannot follow.
+    socket.set_congestion_control(CongestionControl::Reno);
     socket
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! --nic user[,net=10.0.2.0/24][,host=..][,dns=..][,dhcpstart=..][,hostname=..][,domainname=..]
-//!           [,restrict=on][,ipv4=off][,ipv6=off][,ipv6-net=fec0::/64][,hostfwd=tcp::2222-:22]...
+//!           [,bootfile=..][,restrict=on][,ipv4=off][,ipv6=off][,ipv6-net=fec0::/64][,hostfwd=tcp::2222-:22]...
 //! --nic tap[,ifname=..]
 //! --nic ws,url=wss://host/room[,ca=FILE][,token=..]
 //! --nic hub[,name=..] | hub,listen=127.0.0.1:7000 | hub,connect=/path/of/socket
@@ -191,7 +191,7 @@ fn parse(option: &'static str, text: &str) -> Result<Option<NicSpec>, SpecError>
     nic.shape = shape(&mut options)?;
     let known = match nic.backend {
         Backend::User(_) => {
-            "net, host, dns, dhcpstart, hostname, domainname, restrict, ipv4, ipv6, ipv6-net, hostfwd"
+            "net, host, dns, dhcpstart, hostname, domainname, bootfile, restrict, ipv4, ipv6, ipv6-net, hostfwd"
         }
         Backend::Tap(_) => "ifname",
         Backend::Relay(_) => "url, ca, token",
@@ -284,6 +284,11 @@ fn user(options: &mut Options) -> Result<NatConfig, SpecError> {
     let expected = "a name of letters, digits, dots and hyphens";
     config.hostname = options.parse("hostname", expected, "Shorten it to 64 of them.", name)?;
     config.domain = options.parse("domainname", expected, "Shorten it to 64 of them.", name)?;
+    let expected = "a file's name or address of up to 255 visible ASCII characters";
+    config.bootfile =
+        options.parse("bootfile", expected, "Shorten it, or escape what is not ASCII.", |text| {
+            (text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic())).then(|| text.to_owned())
+        })?;
     config.restrict = options.flag("restrict")?.unwrap_or(false);
     let expected = "tcp or udp, then :[HOST]:PORT-[GUEST]:PORT";
     for text in options.take_all("hostfwd", expected)? {

@@ -1,5 +1,6 @@
 //! Real peers: smoltcp is the guest, the host's own sockets are the world.
 
+mod ipxe;
 mod names;
 mod odd;
 mod pings;

@@ -26,18 +26,18 @@ fn host() -> IpAddr {
     HOST.into()
 }
 
-fn state(guest: &mut Guest<Nat>, handle: SocketHandle) -> State {
+fn state<N: Network>(guest: &mut Guest<N>, handle: SocketHandle) -> State {
     guest.tcp_socket(handle).state()
 }
 
-fn connect(guest: &mut Guest<Nat>, port: u16) -> SocketHandle {
+fn connect<N: Network>(guest: &mut Guest<N>, port: u16) -> SocketHandle {
     let handle = guest.tcp((host(), port), 40_000);
     guest.wait("a connection", |guest| guest.tcp_socket(handle).may_send().then_some(()));
     handle
 }
 
 /// Sends and receives `len` bytes of the pattern each way, or one way only.
-fn transfer(guest: &mut Guest<Nat>, handle: SocketHandle, send: usize, receive: usize) {
+fn transfer<N: Network>(guest: &mut Guest<N>, handle: SocketHandle, send: usize, receive: usize) {
     let (mut sent, mut received) = (0, 0);
     let end = Instant::now() + Duration::from_secs(60);
     let mut chunk = vec![0; 64 * 1024];
@@ -351,4 +351,29 @@ fn two_hundred_connections_at_once_all_answer() {
         assert_eq!(u32::from_be_bytes(bytes), n as u32);
     }
     server.join().unwrap();
+}
+
+#[test]
+fn a_line_that_loses_doubles_swaps_and_bends_frames_delivers_every_byte_once() {
+    use crate::net::shape::{Faults, Shape};
+    const LEN: usize = 1 << 20;
+    let (port, server) = serve(|mut stream| {
+        let mut writer = stream.try_clone().unwrap();
+        let writing = std::thread::spawn(move || write_pattern(&mut writer, LEN));
+        let len = read_pattern(&mut stream);
+        writing.join().unwrap();
+        len
+    });
+    let shape =
+        Shape { loss: 0.005, duplicate: 0.01, reorder: 0.01, corrupt: 0.005, seed: 1, ..Shape::default() };
+    let nat = Nat::start(NatConfig::default(), Bell::default()).unwrap();
+    let mut guest = Guest::new(Faults::new(nat, shape, 0.002), Mac([2, 0, 0, 0, 0, 1]));
+    guest.set_address(GUEST.into(), 24, HOST.into());
+    let handle = connect(&mut guest, port);
+    transfer(&mut guest, handle, LEN, LEN);
+    guest.tcp_socket(handle).close();
+    guest.wait("the end", |guest| (!guest.tcp_socket(handle).may_recv()).then_some(()));
+    assert_eq!(server.join().unwrap(), LEN);
+    let stats = guest.card.network.stats();
+    assert!(stats.lost > 3 && stats.corrupted > 3 && stats.duplicated > 3, "{stats:?}");
 }

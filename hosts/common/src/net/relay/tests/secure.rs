@@ -155,7 +155,9 @@ fn certificates_that_cannot_be_used_are_named_before_anything_starts() {
     let url = "wss://localhost:1/";
     for (name, text) in [("missing", None), ("empty", Some("")), ("nonsense", Some("hello"))] {
         let path = std::env::temp_dir().join(format!("nomad86-{name}-{}.pem", std::process::id()));
-        text.map(|text| std::fs::write(&path, text).unwrap());
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
         let error =
             RelayClient::start(RelayConfig { ca: Some(path.clone()), ..config(url) }, Bell::default());
         assert!(error.unwrap_err().to_string().contains(name));
