@@ -56,7 +56,9 @@ pub(crate) fn load(
     let vga_bios = match vga_bios {
         Some(path) => files::read("VGA BIOS", path)?,
         // A picture is better than none, but a machine without one runs as well.
-        None if bios.is_some() => find(folder, &VGA).and_then(|path| std::fs::read(path).ok()).unwrap_or_default(),
+        None if bios.is_some() => {
+            find(folder, &VGA).and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
+        }
         None => Vec::new(),
     };
     Ok(Firmware { bios: bios.unwrap_or_default(), vga_bios })

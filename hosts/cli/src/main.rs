@@ -61,9 +61,11 @@ fn parse(words: &[String]) -> Result<(Option<Cli>, Vec<script::Step>), Failure> 
                 let _ = error.print();
                 Ok((None, Vec::new()))
             }
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => Err(
-                Failure::configuration("say what to do: nomad86 demo, nomad86 run -hda disk.img, or nomad86 --help"),
-            ),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+                Err(Failure::configuration(
+                    "say what to do: nomad86 demo, nomad86 run -hda disk.img, or nomad86 --help",
+                ))
+            }
             _ => Err(Failure::configuration(one_line(&error.to_string()))),
         },
     }
@@ -73,7 +75,12 @@ fn parse(words: &[String]) -> Result<(Option<Cli>, Vec<script::Step>), Failure> 
 fn one_line(message: &str) -> String {
     let message = message.strip_prefix("error: ").unwrap_or(message);
     let mut lines = message.lines();
-    let mut line = lines.by_ref().take_while(|line| !line.trim().is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
+    let mut line = lines
+        .by_ref()
+        .take_while(|line| !line.trim().is_empty())
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ");
     if let Some(tip) = lines.find_map(|line| line.trim().strip_prefix("tip: ")) {
         line.push_str("; ");
         line.push_str(tip);

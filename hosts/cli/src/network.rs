@@ -55,7 +55,9 @@ pub(crate) fn card(spec: &mut NicSpec) -> Result<Card, Failure> {
         return Err(Failure::configuration("--nic addr=: places of cards cannot be chosen; leave it out"));
     }
     if !spec.shape.is_clear() {
-        return Err(Failure::configuration("--nic: loss, delay, rate and the like are not available; leave them out"));
+        return Err(Failure::configuration(
+            "--nic: loss, delay, rate and the like are not available; leave them out",
+        ));
     }
     Ok(Card { model, mac: MacAddress(mac.0) })
 }
@@ -70,7 +72,12 @@ pub(crate) struct Cables {
 
 impl Cables {
     /// Starts the back end of one card.
-    pub(crate) fn plug(&mut self, spec: &NicSpec, capture: Option<&Capture>, bell: &Bell) -> Result<(), Failure> {
+    pub(crate) fn plug(
+        &mut self,
+        spec: &NicSpec,
+        capture: Option<&Capture>,
+        bell: &Bell,
+    ) -> Result<(), Failure> {
         let mut network = self.start(spec, bell)?;
         let own = match &spec.pcap {
             Some(path) => Some(Capture::create(path).map_err(|error| {

@@ -84,7 +84,9 @@ fn uplink(text: &str) -> Result<Uplink, Failure> {
         _ => {}
     }
     let wrong = || {
-        Failure::configuration(format!("--uplink {text}: give none, dhcp, user[,OPTION=VALUE...] or tap[,ifname=NAME]"))
+        Failure::configuration(format!(
+            "--uplink {text}: give none, dhcp, user[,OPTION=VALUE...] or tap[,ifname=NAME]"
+        ))
     };
     match NicSpec::parse(text) {
         Ok(Some(spec)) => match spec.backend {

@@ -1,8 +1,8 @@
 //! `--expect`, `--type`, `--send` and `--send-keys`: steps in the order in which they were given.
 
 use clap::ArgMatches;
-use nomad86_host::input::{InputQueue, chord_named};
 use nomad86::host::Key;
+use nomad86_host::input::{InputQueue, chord_named};
 
 /// One step.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +38,9 @@ fn step(id: &str, text: &str) -> Result<Step, String> {
         "send" => Step::Send(unescape(text).into_bytes()),
         _ => {
             let chords = text.split(',').map(|chord| {
-                chord_named(chord).ok_or_else(|| format!("--send-keys: there is no key chord '{chord}', name keys as in ctrl-alt-delete"))
+                chord_named(chord).ok_or_else(|| {
+                    format!("--send-keys: there is no key chord '{chord}', name keys as in ctrl-alt-delete")
+                })
             });
             Step::Keys(chords.collect::<Result<_, _>>()?)
         }

@@ -96,7 +96,8 @@ impl Session {
             }
             self.act();
             let exit = self.machine.run(&mut self.host, BUDGET);
-            self.speak().map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
+            self.speak()
+                .map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
             self.search();
             if self.script.fulfilled() {
                 return Ok(Outcome::Expected);

@@ -8,6 +8,7 @@ use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
 use crate::{files, firmware};
+use nomad86_host::code::DualMapping;
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
@@ -30,14 +31,10 @@ pub(crate) struct Plan {
     pub(crate) nics: Vec<NicSpec>,
 }
 
-
 impl Plan {
     /// Checks the options against each other.
     pub(crate) fn new(args: RunArgs, steps: Vec<Step>) -> Result<Self, Failure> {
         let wrong = |message: String| Failure::configuration(message);
-        if args.engine == Some(Engine::Recompiler) {
-            return Err(wrong("--engine jit: this build has no recompiler; use --engine interp".into()));
-        }
         if let Some(kind) = args.machine_type.as_deref()
             && !(kind == "pc" || kind.starts_with("pc-i440fx") || kind.starts_with("pc,"))
         {
@@ -72,7 +69,8 @@ impl Plan {
             && serial.iter().chain([&debugcon]).any(|spec| *spec == SerialSpec::Stdio)
         {
             return Err(wrong(
-                "the terminal shows the screen, so it cannot be a line's end as well: add -display none".into(),
+                "the terminal shows the screen, so it cannot be a line's end as well: add -display none"
+                    .into(),
             ));
         }
         let nics = network::specs(&args)?;
@@ -174,7 +172,15 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let memory = GuestMemory::allocate(config.memory_needed())
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let clock = config.clock;
-    let machine = Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
+    let mut machine = Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
+    if args.engine == Some(Engine::Recompiler) {
+        // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
+        match DualMapping::new(64 << 20) {
+            Ok(memory) if machine.use_jit(Box::new(memory), false) => {}
+            Ok(_) => eprintln!("nomad86: this processor has no recompiler; the machine interprets"),
+            Err(error) => eprintln!("nomad86: no memory for translated code ({error}); the machine interprets"),
+        }
+    }
 
     let bedside = Bedside::default();
     let bell = bedside.bell();
@@ -231,10 +237,7 @@ mod tests {
     #[test]
     fn modules_are_files_with_arguments() {
         let module = |file: &str, line: &str| (PathBuf::from(file), line.to_owned());
-        assert_eq!(
-            modules("a -x,b,,c,d"),
-            [module("a", "a -x"), module("b,c", "b,c"), module("d", "d")]
-        );
+        assert_eq!(modules("a -x,b,,c,d"), [module("a", "a -x"), module("b,c", "b,c"), module("d", "d")]);
         assert_eq!(modules(""), []);
     }
 }

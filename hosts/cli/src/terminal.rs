@@ -84,7 +84,9 @@ pub(crate) fn signal() -> Option<i32> {
 #[cfg(unix)]
 pub(crate) fn watch_signals(bell: Bell) {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT]) else { return };
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT]) else {
+        return;
+    };
     let _ = std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGCONT {

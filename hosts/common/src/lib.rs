@@ -1,7 +1,7 @@
 //! What a machine needs of an operating system.
 
-pub mod code;
 pub mod clock;
+pub mod code;
 pub mod console;
 pub mod disk;
 pub mod guest;

@@ -66,11 +66,7 @@ impl FromStr for MemorySize {
             "b" => 0,
             _ => return Err(wrong()),
         };
-        let bytes = digits
-            .parse::<usize>()
-            .ok()
-            .and_then(|n| n.checked_mul(1 << unit))
-            .ok_or_else(wrong)?;
+        let bytes = digits.parse::<usize>().ok().and_then(|n| n.checked_mul(1 << unit)).ok_or_else(wrong)?;
         match bytes {
             bytes if bytes & 0xF_FFFF == 0 && (1 << 20..=3072 << 20).contains(&bytes) => Ok(Self(bytes)),
             _ => Err("the machine has a whole number of MiB from 1 to 3072".to_owned()),
@@ -363,13 +359,12 @@ impl FromStr for SerialSpec {
             ("stdio", "") | ("mon", "stdio") => Ok(Self::Stdio),
             ("file", path) if !path.is_empty() => Ok(Self::File(path.into())),
             ("tcp", _) if place.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) => {
-                let address = if place.starts_with(':') { format!("127.0.0.1{place}") } else { place.to_owned() };
+                let address =
+                    if place.starts_with(':') { format!("127.0.0.1{place}") } else { place.to_owned() };
                 Ok(Self::Tcp { address, server })
             }
             ("unix", _) if !place.is_empty() => Ok(Self::Unix { path: place.into(), server }),
-            _ => Err(
-                "give stdio, none, file:PATH, tcp:HOST:PORT[,server] or unix:PATH[,server]".to_owned()
-            ),
+            _ => Err("give stdio, none, file:PATH, tcp:HOST:PORT[,server] or unix:PATH[,server]".to_owned()),
         }
     }
 }

@@ -111,7 +111,10 @@ mod tests {
     fn it_serves_a_greeting_and_much_data_and_nothing_else() {
         let server = start().expect("there is a free port");
         let hello = String::from_utf8(get(server.port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")).expect("text");
-        assert!(hello.starts_with("HTTP/1.0 200 OK\r\n") && hello.contains("Hello from the host!"), "{hello}");
+        assert!(
+            hello.starts_with("HTTP/1.0 200 OK\r\n") && hello.contains("Hello from the host!"),
+            "{hello}"
+        );
         let data = get(server.port, "GET /data HTTP/1.0\r\n\r\n");
         assert!(data.len() > DATA && data.len() < DATA + 200);
         let head = get(server.port, "HEAD /data HTTP/1.0\r\n\r\n");
