@@ -176,8 +176,11 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     if args.engine == Some(Engine::Recompiler) {
         // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
         match DualMapping::new(64 << 20) {
-            Ok(memory) if machine.use_jit(Box::new(memory), false) => {}
-            Ok(_) => eprintln!("nomad86: this processor has no recompiler; the machine interprets"),
+            Ok(memory) => {
+                if !machine.use_jit(Box::new(memory), false) {
+                    eprintln!("nomad86: this processor has no recompiler; the machine interprets");
+                }
+            }
             Err(error) => eprintln!("nomad86: no memory for translated code ({error}); the machine interprets"),
         }
     }
