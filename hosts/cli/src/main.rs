@@ -7,6 +7,7 @@
 //! | [`session`] | the loop around the machine |
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`script`] | `--expect`, `--type` and the like |
+//! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
 //! | [`demo`], [`relay`] | the other subcommands |
 //! | [`outcome`] | how it ended, as an exit code and a message |
@@ -22,6 +23,7 @@ mod relay;
 mod script;
 mod session;
 mod setup;
+mod state;
 mod terminal;
 
 use args::{Cli, Command};
@@ -95,6 +97,7 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
             setup::build(plan)?.run()
         }
         Command::Demo(args) => demo::run(*args, steps),
+        Command::Snapshot(command) => state::command(&command),
         Command::Relay(args) => relay::run(&args),
     }
 }

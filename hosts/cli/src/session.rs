@@ -6,6 +6,7 @@ use crate::network::Cables;
 use crate::outcome::{Failure, Outcome};
 use crate::script::Script;
 use crate::setup::Plan;
+use crate::state::Saver;
 use crate::terminal;
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
@@ -31,6 +32,7 @@ pub(crate) struct Session {
     bedside: Bedside,
     script: Script,
     plan: Plan,
+    saver: Saver,
     /// Must outlive the host's networks.
     _cables: Cables,
     keyboard: Option<Receiver<Vec<u8>>>,
@@ -64,6 +66,7 @@ impl Session {
             input,
             bedside,
             script,
+            saver: Saver::new(&plan),
             plan,
             _cables: cables,
             keyboard: None,
@@ -86,7 +89,7 @@ impl Session {
         self.begun = Instant::now();
         let outcome = self.live();
         terminal::restore();
-        outcome
+        self.saver.end(&mut self.machine, outcome?)
     }
 
     fn live(&mut self) -> Result<Outcome, Failure> {
@@ -166,6 +169,9 @@ impl Session {
             return Some(Outcome::Signal(number));
         }
         terminal::continued();
+        if terminal::asked_to_save() {
+            self.save();
+        }
         while self.ends.iter().all(|end| !end.is_full())
             && let Some(bytes) = self.keyboard.as_ref().and_then(|keyboard| keyboard.try_recv().ok())
         {
@@ -179,6 +185,7 @@ impl Session {
                     (false, 0x01) => self.escape = true,
                     (true, b'x') => return Some(Outcome::Quit),
                     (true, b'h' | b'?') => self.say(HELP),
+                    (true, b's') => self.save(),
                     (true, 0x01) | (false, _) => plain.push(byte),
                     (true, _) => {}
                 }
@@ -186,6 +193,12 @@ impl Session {
             self.typed(&plain);
         }
         None
+    }
+
+    /// Saves the machine's state and says so.
+    fn save(&mut self) {
+        let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, None);
+        self.say(&format!("\nnomad86: {said}\n"));
     }
 
     /// Bytes from the terminal for the guest.
@@ -197,7 +210,7 @@ impl Session {
 
     /// Text for the user beside the guest's.
     fn say(&self, text: &str) {
-        let mut out = io::stdout().lock();
+        let mut out = io::stderr().lock();
         let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
     }
 
@@ -243,6 +256,7 @@ impl Session {
 
 const HELP: &str = "
 Ctrl-A h   this help
+Ctrl-A s   save the machine's state
 Ctrl-A x   end the machine
 Ctrl-A Ctrl-A   send Ctrl-A
 ";

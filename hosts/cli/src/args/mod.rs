@@ -3,6 +3,7 @@
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;
+pub(crate) mod snapshot;
 pub(crate) mod values;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     Run(Box<run::RunArgs>),
     /// Boot a small Debian system to a shell, fetching it first when needed
     Demo(Box<run::RunArgs>),
+    /// Say what is in a state image
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
 }
