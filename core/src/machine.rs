@@ -119,6 +119,14 @@ impl Time {
         }
     }
 
+    /// Whether time is `now` after `count` instructions: of a loaded state nothing else can be true, and time
+    /// would stand still or leap.
+    fn agrees(&self, count: u64, now: Instant) -> bool {
+        let ClockMode::Virtual { picoseconds } = self.mode else { return true };
+        let passed = count.checked_sub(self.count).and_then(|n| n.checked_mul(u64::from(picoseconds)));
+        !self.started || passed.is_some_and(|passed| self.base + passed / 1000 == now)
+    }
+
     /// Learns from a slice of `count` instructions that took `ns`.
     fn learn(&mut self, count: u64, ns: u64) {
         if count >= 1000 {
@@ -241,6 +249,7 @@ impl Machine {
 
     /// Brings everything that an image does not hold in line with what it does.
     pub(crate) fn settle_restored(&mut self) {
+        self.time.started &= self.time.agrees(self.cpu.count, self.board.now);
         self.devices.apic.reload(&mut self.board);
         self.devices.vga.reload(&mut self.board.memory);
         self.board.memory.dirty_vram();
@@ -293,6 +302,7 @@ impl Machine {
             let deadline = self.board.timers.next().min(end);
             if self.cpu.halted {
                 if let Some(exit) = self.idle(host, &mut now, deadline, end) {
+                    self.board.now = now;
                     return exit;
                 }
                 continue;
