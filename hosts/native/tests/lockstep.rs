@@ -4,7 +4,7 @@
 //! program's seed (the others follow by one), `NOMAD86_LOCKSTEP_PROGRAMS` a number of programs instead.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-use nomad86_native::bench::{self, host_is_zen};
+use nomad86_native::bench;
 use nomad86_native::lockstep::program::{Program, Rows};
 use nomad86_native::lockstep::report::{explain, shrink};
 use nomad86_native::lockstep::{Counts, Disturbances, Lockstep};
@@ -25,7 +25,7 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
     let (next, translated, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let shared = Mutex::new((Counts::default(), Vec::new()));
     let work = || {
-        let rows = Rows::new(host_is_zen());
+        let rows = [Rows::new(false), Rows::new(true)];
         let mut pair = Lockstep::new().expect("there was one");
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);

@@ -10,23 +10,20 @@ use nomad86::isa::table::ROWS;
 use nomad86::isa::{Operand, Row};
 
 impl Rows {
-    /// Rows of the table; those that leave flags undefined only if `all` (they are what AMD's Zen does).
+    /// Rows of the table; with `exact` also those that leave flags undefined.
     #[must_use]
-    pub fn new(all: bool) -> Self {
+    pub fn new(exact: bool) -> Self {
         let mut rows =
             Self { integer: Vec::new(), vector: Vec::new(), system: Vec::new(), string: Vec::new() };
-        for row in ROWS.iter().filter(|row| all || undefined_flags(row, None, 32) == 0) {
+        for row in ROWS.iter().filter(|row| exact || undefined_flags(row, None, 32) & !AF == 0) {
+            let any = |f: fn(&Operand) -> bool| row.operands.iter().any(f);
             let list = match row.lowering {
-                // Branches are made on purpose.
-                Lowering::Flow => continue,
-                _ if row
-                    .operands
-                    .iter()
-                    .any(|o| matches!(o, Operand::Xb | Operand::Xv | Operand::Yb | Operand::Yv)) =>
-                {
+                _ if any(|o| matches!(o, Operand::Xb | Operand::Xv | Operand::Yb | Operand::Yv)) => {
                     &mut rows.string
                 }
                 Lowering::End => &mut rows.system,
+                // Branches are made on purpose.
+                other if other.ends_block() => continue,
                 _ if touches_fx(row) => &mut rows.vector,
                 _ => &mut rows.integer,
             };
@@ -35,6 +32,9 @@ impl Rows {
         rows
     }
 }
+
+/// Cleared by logical instructions of all makers, though the manuals leave it open.
+const AF: u32 = 0x10;
 
 /// A branch whose distance is not known yet.
 struct Fixup {

@@ -124,9 +124,9 @@ impl Program {
         }
     }
 
-    /// Fixes what the random choices have to agree on; `None` takes them at random.
+    /// The program of a seed. `rows` are those for live flags and those for exact ones.
     #[must_use]
-    pub fn random(seed: u64, rows: &Rows) -> Self {
+    pub fn random(seed: u64, rows: &[Rows; 2]) -> Self {
         let mut rng = Rng::new(seed);
         let addresses = match rng.below(20) {
             0..12 => Addresses::Flat,
@@ -184,7 +184,7 @@ impl Program {
             let kind = FxKind { lanes, mmx: rng.percent(30), unmasked: rng.percent(15) };
             program.fx = Some(Box::new(fx_image(&mut rng, kind)));
         }
-        Encoder::new(&mut program, rows, &mut rng).build();
+        Encoder::new(&mut program, &rows[usize::from(precise)], &mut rng).build();
         // Where flags need not be right for handlers, handlers must not look.
         if precise && rng.percent(80) {
             let targets = (0..8).map(|_| rng.pick(&program.starts)).collect();
