@@ -54,6 +54,23 @@ pub struct Subject {
     pub uncached: bool,
 }
 
+/// The recompiler, translating each block when it is first entered, if `NOMAD86_ENGINE=jit` asks for it.
+///
+/// # Panics
+/// When the host cannot give it memory.
+fn recompiler() -> Option<nomad86::jit::Jit> {
+    if std::env::var_os("NOMAD86_ENGINE").is_none_or(|engine| engine != "jit") {
+        return None;
+    }
+    let memory = nomad86_host::code::DualMapping::new(16 << 20).expect("the host grants executable memory");
+    let mut jit = nomad86::jit::Jit::new(Box::new(memory), CACHE.blocks, false).expect("16 MiB are enough");
+    jit.set_threshold(1);
+    Some(jit)
+}
+
+/// Sizes of the block cache.
+const CACHE: CacheSize = CacheSize { instructions: 1 << 14, blocks: 1 << 12 };
+
 impl Default for Subject {
     fn default() -> Self {
         Self::new()
@@ -65,14 +82,14 @@ impl Subject {
     #[must_use]
     pub fn new() -> Self {
         let size = 4 << 20;
-        let cache = BlockCache::new(size >> 12, CacheSize { instructions: 1 << 14, blocks: 1 << 12 });
+        let cache = BlockCache::new(size >> 12, CACHE);
         let mut subject = Self {
             cpu: Cpu::new(CpuModel::Max),
             cache,
             flat: Flat::new(size),
             used: (0, CODE_SIZE),
             uncached: false,
-            jit: None,
+            jit: recompiler(),
         };
         subject.build_tables();
         let cpu = &mut subject.cpu;
