@@ -50,7 +50,8 @@ pub(super) struct Offsets {
     pub(super) code_page: i32,
     pub(super) scratch: i32,
     pub(super) write_table: i32,
-    pub(super) span: i32,
+    pub(super) read_span: i32,
+    pub(super) write_span: i32,
     pub(super) base: i32,
     segments: i32,
 }
@@ -61,7 +62,8 @@ impl Offsets {
         code_page: shared(offset_of!(Shared, code_page)),
         scratch: shared(offset_of!(Shared, scratch)),
         write_table: (ENTRIES * 8) as i32,
-        span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        write_span: offset_of!(crate::cpu::segment::Segment, write_span) as i32,
         base: offset_of!(crate::cpu::segment::Segment, base) as i32,
         segments: offset_of!(Cpu, seg) as i32,
     };

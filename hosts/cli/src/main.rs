@@ -8,10 +8,11 @@
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`script`] | `--expect`, `--type` and the like |
 //! | [`terminal`] | the user's terminal, left as it was found |
-//! | [`demo`], [`relay`] | the other subcommands |
+//! | [`demo`], [`relay`], [`bench`] | the other subcommands |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
+mod bench;
 mod demo;
 mod files;
 mod firmware;
@@ -96,5 +97,6 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
         }
         Command::Demo(args) => demo::run(*args, steps),
         Command::Relay(args) => relay::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! What people type: subcommands and options.
 
+pub(crate) mod bench;
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;
@@ -37,4 +38,6 @@ pub(crate) enum Command {
     Demo(Box<run::RunArgs>),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
+    /// Measure small programs natively, in a machine of ours and under QEMU
+    Bench(bench::BenchArgs),
 }
