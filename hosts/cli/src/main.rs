@@ -8,11 +8,13 @@
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`script`] | `--expect`, `--type` and the like |
 //! | [`terminal`] | the user's terminal, left as it was found |
+//! | [`disk`] | disks of a machine, and tools for images |
 //! | [`demo`], [`relay`] | the other subcommands |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
 mod demo;
+mod disk;
 mod files;
 mod firmware;
 mod lines;
@@ -95,6 +97,7 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
             setup::build(plan)?.run()
         }
         Command::Demo(args) => demo::run(*args, steps),
+        Command::Disk(command) => disk::run(&command),
         Command::Relay(args) => relay::run(&args),
     }
 }
