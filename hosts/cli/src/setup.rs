@@ -8,12 +8,12 @@ use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
 use crate::{files, firmware};
-use nomad86_host::code::DualMapping;
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
 use nomad86_host::clock::{HostClock, wall};
+use nomad86_host::code::DualMapping;
 use nomad86_host::input::InputQueue;
 use nomad86_host::net::bell::Bedside;
 use nomad86_host::net::pcap::Capture;
@@ -172,7 +172,8 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let memory = GuestMemory::allocate(config.memory_needed())
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let clock = config.clock;
-    let mut machine = Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
+    let mut machine =
+        Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
     if args.engine == Some(Engine::Recompiler) {
         // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
         match DualMapping::new(64 << 20) {
@@ -181,7 +182,9 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
                     eprintln!("nomad86: this processor has no recompiler; the machine interprets");
                 }
             }
-            Err(error) => eprintln!("nomad86: no memory for translated code ({error}); the machine interprets"),
+            Err(error) => {
+                eprintln!("nomad86: no memory for translated code ({error}); the machine interprets")
+            }
         }
     }
 
