@@ -7,6 +7,7 @@
 //! | [`session`] | the loop around the machine |
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`script`] | `--expect`, `--type` and the like |
+//! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
 //! | [`demo`], [`relay`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
@@ -25,6 +26,7 @@ mod relay;
 mod script;
 mod session;
 mod setup;
+mod state;
 mod terminal;
 
 use args::{Cli, Command};
@@ -99,6 +101,7 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
         }
         Command::Demo(args) => demo::run(*args, steps),
         Command::Disk(command) => disk::run(&command),
+        Command::Snapshot(command) => state::command(&command),
         Command::Relay(args) => relay::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

@@ -6,6 +6,7 @@ use crate::network::Cables;
 use crate::outcome::{Failure, Outcome};
 use crate::script::Script;
 use crate::setup::Plan;
+use crate::state::Saver;
 use crate::terminal;
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
@@ -31,6 +32,7 @@ pub(crate) struct Session {
     bedside: Bedside,
     script: Script,
     plan: Plan,
+    saver: Saver,
     /// Must outlive the host's networks.
     _cables: Cables,
     keyboard: Option<Receiver<Vec<u8>>>,
@@ -64,6 +66,7 @@ impl Session {
             input,
             bedside,
             script,
+            saver: Saver::new(&plan),
             plan,
             _cables: cables,
             keyboard: None,
@@ -89,7 +92,7 @@ impl Session {
         if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
             self.show_last();
         }
-        outcome
+        self.saver.end(&mut self.machine, outcome?)
     }
 
     fn live(&mut self) -> Result<Outcome, Failure> {
@@ -169,6 +172,9 @@ impl Session {
             return Some(Outcome::Signal(number));
         }
         terminal::continued();
+        if terminal::asked_to_save() {
+            self.save();
+        }
         while self.ends.iter().all(|end| !end.is_full())
             && let Some(bytes) = self.keyboard.as_ref().and_then(|keyboard| keyboard.try_recv().ok())
         {
@@ -182,6 +188,7 @@ impl Session {
                     (false, 0x01) => self.escape = true,
                     (true, b'x') => return Some(Outcome::Quit),
                     (true, b'h' | b'?') => self.say(HELP),
+                    (true, b's') => self.save(),
                     (true, 0x01) | (false, _) => plain.push(byte),
                     (true, _) => {}
                 }
@@ -189,6 +196,12 @@ impl Session {
             self.typed(&plain);
         }
         None
+    }
+
+    /// Saves the machine's state and says so.
+    fn save(&mut self) {
+        let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, None);
+        self.say(&format!("\nnomad86: {said}\n"));
     }
 
     /// Bytes from the terminal for the guest.
@@ -200,7 +213,7 @@ impl Session {
 
     /// Text for the user beside the guest's.
     fn say(&self, text: &str) {
-        let mut out = io::stdout().lock();
+        let mut out = io::stderr().lock();
         let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
     }
 
@@ -253,6 +266,7 @@ impl Session {
 
 const HELP: &str = "
 Ctrl-A h   this help
+Ctrl-A s   save the machine's state
 Ctrl-A x   end the machine
 Ctrl-A Ctrl-A   send Ctrl-A
 ";

@@ -7,7 +7,7 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
-use crate::{disk, files, firmware};
+use crate::{disk, files, firmware, state};
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
@@ -82,7 +82,7 @@ impl Plan {
 
     /// Whether a BIOS is wanted: always, but for kernels whose screen nobody sees.
     fn needs_bios(&self) -> bool {
-        self.args.kernel.is_none() || self.display != DisplaySpec::None
+        self.args.restore.is_none() && (self.args.kernel.is_none() || self.display != DisplaySpec::None)
     }
 }
 
@@ -173,11 +173,16 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         config.cards.push(network::card(spec)?);
     }
     let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
-    let memory = GuestMemory::allocate(config.memory_needed())
-        .map_err(|error| Failure::configuration(error.to_string()))?;
-    let clock = config.clock;
-    let mut machine =
-        Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
+    let mut machine = match plan.args.restore.clone() {
+        Some(path) => state::restore(&mut plan, config, &path)?,
+        None => {
+            let memory = GuestMemory::allocate(config.memory_needed())
+                .map_err(|error| Failure::configuration(error.to_string()))?;
+            Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?
+        }
+    };
+    let args = &plan.args;
+    let clock = machine.config().clock;
     if args.engine == Some(Engine::Recompiler) {
         // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
         match DualMapping::new(64 << 20) {

@@ -7,3 +7,4 @@ pub mod disk;
 pub mod guest;
 pub mod input;
 pub mod net;
+pub mod state;
