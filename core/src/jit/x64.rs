@@ -50,7 +50,8 @@ pub(super) struct Offsets {
     pub(super) code_page: i32,
     pub(super) scratch: i32,
     pub(super) write_table: i32,
-    pub(super) span: i32,
+    pub(super) read_span: i32,
+    pub(super) write_span: i32,
     pub(super) base: i32,
     segments: i32,
 }
@@ -61,7 +62,8 @@ impl Offsets {
         code_page: shared(offset_of!(Shared, code_page)),
         scratch: shared(offset_of!(Shared, scratch)),
         write_table: (ENTRIES * 8) as i32,
-        span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        write_span: offset_of!(crate::cpu::segment::Segment, write_span) as i32,
         base: offset_of!(crate::cpu::segment::Segment, base) as i32,
         segments: offset_of!(Cpu, seg) as i32,
     };
@@ -473,7 +475,7 @@ impl Jit {
     /// Connects a link to the block that it leads to.
     fn connect(&mut self, link: u32, number: u32, cache: &BlockCache) {
         let Some(&l) = self.links.get(link as usize) else { return };
-        if l.phys != cache.block(number).phys || cache.block(number).second != 0 {
+        if l.phys != cache.block(number).phys || cache.block(number).second.is_some() {
             return;
         }
         let code = self.blocks[number as usize];
@@ -512,7 +514,7 @@ impl Jit {
         let code = self.memory.executable() as usize + offset;
         self.stats.lookups_missed += 1;
         // A block that reaches into a second page must have that page looked at each time.
-        if cache.block(number).second == 0 {
+        if cache.block(number).second.is_none() {
             self.entries[linear as usize & (TABLE - 1)] = Entry { eip: linear, key, code };
         }
         Some(code)

@@ -39,6 +39,11 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
             translated.fetch_add(pair.counts.blocks - before, Ordering::Relaxed);
             if result.is_err() {
                 let (small, disturbances, difference) = shrink(&mut pair, &program);
+                if programs == 1 {
+                    pair.trace = Some(Vec::new());
+                    let _ = pair.run(&small, disturbances);
+                    pair.trace.iter().flatten().for_each(|line| println!("{line}"));
+                }
                 let mut shared = shared.lock().unwrap();
                 if let Some(difference) = difference {
                     shared.1.push(explain(&small, disturbances, &difference));
@@ -55,14 +60,17 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
         println!("{failure}");
     }
     println!(
-        "{} programs: {} blocks translated, {} instructions on each engine, {} exits compared, {} halts; {} differ",
+        "{} programs: {} blocks translated, {} instructions on each engine, {} exits compared, {} halts; {} differ, \
+         {} in flags that are left open",
         counts.programs,
         counts.blocks,
         counts.instructions,
         counts.exits,
         counts.halts,
-        failures.len()
+        failures.len(),
+        counts.open
     );
     assert!(failures.is_empty());
+    assert!(counts.open <= counts.programs / 1000);
     assert!(programs != u64::MAX || counts.blocks >= blocks);
 }

@@ -233,7 +233,7 @@ impl Emitter<'_> {
             Opnd::Reg(a) => self.asm.mov(R10, host(a)),
             Opnd::Mem => {
                 let start = self.asm.at();
-                if !self.address(i, size, slow) {
+                if !self.address(i, size, false, slow) {
                     self.asm.bytes.truncate(start);
                     return None;
                 }

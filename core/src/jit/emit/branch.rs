@@ -98,7 +98,7 @@ impl Emitter<'_> {
             _ => {
                 let slow = self.asm.label();
                 let start = self.asm.at();
-                if !self.address(i, 4, slow) {
+                if !self.address(i, 4, false, slow) {
                     self.asm.bytes.truncate(start);
                     self.interpret(i, p, true);
                     return false;

@@ -4,19 +4,20 @@ use super::*;
 
 impl Emitter<'_> {
     /// Puts the linear address of the memory operand into r8d; false when the form has to be interpreted.
-    pub(super) fn address(&mut self, i: &Inst, size: u8, slow: Label) -> bool {
+    pub(super) fn address(&mut self, i: &Inst, size: u8, write: bool, slow: Label) -> bool {
         if i.addr16() {
             return false;
         }
         let base = (i.base != NO_REG).then(|| host(i.base));
         let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
         self.asm.lea(R8, base, index, i.disp as i32);
-        if i.segment >= 4 {
-            // FS and GS have bases and limits.
+        if i.segment >= 4 || i.segment == 1 {
+            // FS and GS have bases and limits, CS at least rights.
             let seg = self.o.segment(i.segment);
-            let (read, base) = (seg + self.o.span, seg + self.o.base);
+            let (span, base) =
+                (seg + if write { self.o.write_span } else { self.o.read_span }, seg + self.o.base);
             self.asm.lea_wide(R10, R8, i32::from(size));
-            self.asm.modrm(8, 0x3B, R10, Rm::Field(read));
+            self.asm.modrm(8, 0x3B, R10, Rm::Field(span));
             self.asm.jcc(7, slow);
             self.asm.modrm(4, 0x03, R8, Rm::Field(base));
         }
@@ -87,7 +88,7 @@ impl Emitter<'_> {
         if needed {
             self.save_flags();
         }
-        if !self.address(i, size, slow) {
+        if !self.address(i, size, write, slow) {
             self.asm.bytes.truncate(start);
             return self.interpret(i, p, false);
         }

@@ -16,7 +16,7 @@ impl Emitter<'_> {
             self.save_flags();
         }
         if source == Opnd::Mem {
-            if !self.address(i, 4, slow) {
+            if !self.address(i, 4, false, slow) {
                 self.asm.bytes.truncate(start);
                 return None;
             }

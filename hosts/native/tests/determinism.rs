@@ -1,0 +1,100 @@
+//! Instruction-counted runs are the same to the last bit under both engines: a Debian kernel that boots, and
+//! SeaBIOS before it.
+//!
+//! `NOMAD86_DETERMINISM` sets the number of instructions. A billion of them:
+//! `cargo test --release -p nomad86-native --test determinism -- --ignored --nocapture`.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use nomad86::config::{Config, Kernel};
+use nomad86::machine::Exit;
+use nomad86_host::guest;
+use nomad86_native::bench;
+use nomad86_native::determinism::{CLOCK, Pair, bisect};
+
+/// A Linux kernel without firmware, with the recompiler's usual threshold and at first sight.
+fn debian(test: &str) -> Option<Config> {
+    let found = guest::debian(&guest::cache_folder(), &mut |_| {});
+    let found = found.map_err(|error| error.to_string()).and_then(|guest| {
+        let read = |path: &std::path::Path| std::fs::read(path).map_err(|error| error.to_string());
+        Ok((read(&guest.kernel)?, read(&guest.initrd)?))
+    });
+    match found {
+        Ok((image, initrd)) => Some(Config {
+            memory: 96 << 20,
+            video_memory: 1 << 20,
+            clock: CLOCK,
+            kernel: Some(Kernel {
+                image,
+                initrd: Some(initrd),
+                command_line: "console=ttyS0 earlyprintk=ttyS0".to_owned(),
+                ..Kernel::default()
+            }),
+            ..Config::default()
+        }),
+        Err(error) => {
+            bench::absent(test, &error);
+            None
+        }
+    }
+}
+
+/// Runs both engines for so many instructions in steps, and compares the machines after each.
+fn same(test: &str, config: &Config, instructions: u64, step: u64, heat: u16) {
+    let mut pair = match Pair::new(config, heat) {
+        Ok(pair) => pair,
+        Err(error) => return bench::skipped(test, &error),
+    };
+    let mut steps = 0;
+    while pair.interpreter.machine.cpu.count < instructions {
+        let ended = pair.step(step);
+        let mut what = pair.differences();
+        what.extend(ended.clone().err());
+        if !what.is_empty() {
+            let text = pair.interpreter.log.text();
+            println!("the guest's last words: {:?}", text.lines().last());
+            println!("after step {steps} of {step} instructions:\n  {}", what.join("\n  "));
+            let (count, what) = bisect(config, heat, steps, step).expect("there was memory");
+            panic!("different from instruction {count} on:\n  {}", what.join("\n  "));
+        }
+        steps += 1;
+        if !matches!(ended, Ok(Exit::Budget | Exit::Idle { .. })) {
+            println!("{test}: ended by {ended:?}");
+            break;
+        }
+    }
+    let (a, b) = (pair.interpreter.hash(), pair.recompiler.hash());
+    assert_eq!(a, b);
+    let text = pair.interpreter.log.text();
+    println!(
+        "{test}: {} instructions, the same after each of {steps} steps, hash {a:016x}; the guest's last words: {:?}",
+        pair.interpreter.machine.cpu.count,
+        text.lines().last().unwrap_or_default()
+    );
+}
+
+#[test]
+fn a_booting_kernel_is_the_same_under_both_engines() {
+    let test = "a_booting_kernel_is_the_same_under_both_engines";
+    let Some(config) = debian(test) else { return };
+    same(test, &config, bench::count("NOMAD86_DETERMINISM", 50_000_000), 1_000_000, 1);
+}
+
+#[test]
+fn firmware_is_the_same_under_both_engines() {
+    let test = "firmware_is_the_same_under_both_engines";
+    let read = |name: &str| std::fs::read(format!("/usr/share/seabios/{name}"));
+    let (Ok(bios), Ok(vga_bios)) = (read("bios-256k.bin"), read("vgabios-stdvga.bin")) else {
+        return bench::absent(test, &"SeaBIOS is not installed (package seabios)");
+    };
+    let config =
+        Config { memory: 32 << 20, video_memory: 4 << 20, clock: CLOCK, bios, vga_bios, ..Config::default() };
+    same(test, &config, bench::count("NOMAD86_DETERMINISM", 50_000_000), 1_000_000, 1);
+}
+
+#[test]
+#[ignore = "a billion instructions take minutes"]
+fn a_billion_instructions_are_the_same_under_both_engines() {
+    let test = "a_billion_instructions_are_the_same_under_both_engines";
+    let Some(config) = debian(test) else { return };
+    same(test, &config, bench::count("NOMAD86_DETERMINISM", 1_000_000_000), 10_000_000, 12);
+}
