@@ -54,16 +54,19 @@ pub struct Subject {
     pub uncached: bool,
 }
 
-/// The recompiler, translating each block when it is first entered, if `NOMAD86_ENGINE=jit` asks for it.
+/// The recompiler, translating each block when it is first entered, if `NOMAD86_ENGINE` asks
+/// for it with `jit` or, so that flags which nobody looks at are exact as well, `jit-precise`.
 ///
 /// # Panics
 /// When the host cannot give it memory.
 fn recompiler() -> Option<nomad86::jit::Jit> {
-    if std::env::var_os("NOMAD86_ENGINE").is_none_or(|engine| engine != "jit") {
+    let engine = std::env::var("NOMAD86_ENGINE").unwrap_or_default();
+    let precise = engine == "jit-precise";
+    if engine != "jit" && !precise {
         return None;
     }
     let memory = nomad86_host::code::DualMapping::new(16 << 20).expect("the host grants executable memory");
-    let mut jit = nomad86::jit::Jit::new(Box::new(memory), CACHE.blocks, false).expect("16 MiB are enough");
+    let mut jit = nomad86::jit::Jit::new(Box::new(memory), CACHE.blocks, precise).expect("16 MiB are enough");
     jit.set_threshold(1);
     Some(jit)
 }
