@@ -297,7 +297,7 @@ struct Running<'p> {
 impl Running<'_> {
     fn to_end(&mut self, pair: &mut Lockstep) -> Result<(), Difference> {
         let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100]);
-        while pair.interpreter.cpu.count < self.program.length && self.exits < 200 {
+        while pair.interpreter.cpu.count < self.program.length && (self.exits < 200 || self.program.once) {
             self.disturb(pair);
             let count = pair.interpreter.cpu.count;
             let limit = count + u64::from(self.rng.within(1..rhythm + 1));
@@ -322,6 +322,9 @@ impl Running<'_> {
             }
             if !what.is_empty() {
                 return Err(Difference { what, exit: self.exits, from, counts: (count, limit) });
+            }
+            if self.program.once && expected != Stop::Boundary {
+                break;
             }
             self.after(pair, expected);
         }
