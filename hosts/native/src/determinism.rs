@@ -33,6 +33,13 @@ impl Log {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
+
+    /// The last line that is not empty.
+    #[must_use]
+    pub fn last(&self) -> String {
+        let text = self.text();
+        text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    }
 }
 
 /// A machine and what it said.

@@ -5,7 +5,8 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use nomad86_native::bench;
-use nomad86_native::lockstep::program::{Program, Rows};
+use nomad86_native::lockstep::faults::Forced;
+use nomad86_native::lockstep::program::{Handlers, Program, Rows};
 use nomad86_native::lockstep::report::{explain, shrink};
 use nomad86_native::lockstep::{Counts, Disturbances, Lockstep};
 use std::sync::Mutex;
@@ -73,4 +74,41 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
     assert!(failures.is_empty());
     assert!(counts.open <= counts.programs / 1000);
     assert!(programs != u64::MAX || counts.blocks >= blocks);
+}
+
+#[test]
+fn a_forced_page_fault_leaves_everything_as_it_was_before_the_instruction() {
+    let test = "a_forced_page_fault_leaves_everything_as_it_was_before_the_instruction";
+    let mut pair = match Lockstep::new() {
+        Ok(pair) => pair,
+        Err(error) => return bench::skipped(test, &error),
+    };
+    let wanted = bench::count("NOMAD86_FORCED_FAULTS", if bench::in_ci() { 50_000 } else { 10_000 });
+    let rows = [Rows::new(false), Rows::new(true)];
+    let mut done = Forced::default();
+    let mut failures = std::collections::BTreeMap::new();
+    for seed in 0.. {
+        let mut program = Program::random(seed, &rows);
+        if !program.paging() {
+            continue;
+        }
+        program.handlers = Handlers::Halt;
+        if let Err(what) = pair.force_faults(&program, &mut done) {
+            let name = what[0].split(" at ").next().unwrap_or_default().to_owned();
+            let _ = failures
+                .entry(name)
+                .or_insert_with(|| format!("{}\n  {}", program.summary(), what.join("\n  ")));
+        }
+        if done.faults >= wanted || failures.len() >= 10 {
+            break;
+        }
+    }
+    failures.values().for_each(|failure| println!("{failure}"));
+    println!(
+        "{} faults forced at {} instructions; {} kinds of instructions changed something",
+        done.faults,
+        done.instructions,
+        failures.len()
+    );
+    assert!(failures.is_empty());
 }

@@ -31,7 +31,7 @@ const IDT: u32 = 0x2000;
 const TSS: u32 = 0x4000;
 pub(super) const HANDLERS: u32 = 0x5000;
 const STACK_TOP: u32 = 0x8FF0;
-const DIRECTORY: u32 = 0x9000;
+pub(super) const DIRECTORY: u32 = 0x9000;
 const TABLE_LOW: u32 = 0xA000;
 const TABLE_HIGH: u32 = 0xB000;
 /// Vectors with a handler.

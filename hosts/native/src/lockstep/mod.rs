@@ -4,9 +4,11 @@
 //! - [`program`] and `encode` make programs, `layout` the guest that they run in, [`io`] its outside world.
 //! - [`Lockstep`] runs them, with budgets and disturbances at random.
 //! - [`invariants`] holds the recompiler's invariants against the state in between.
+//! - [`faults`] forces page faults and holds the state against the one before.
 //! - [`report`] makes a failing program small and shows it.
 
 mod encode;
+pub mod faults;
 pub mod invariants;
 pub mod io;
 pub mod layout;
@@ -231,7 +233,17 @@ impl Lockstep {
         self.jits.iter().map(|jit| jit.stats.translated).sum()
     }
 
+    /// Puts RAM and both processors where a program begins.
     fn load(&mut self, program: &Program, rng: &mut Rng) {
+        self.prepare(program, rng);
+        for side in [&mut self.interpreter, &mut self.recompiler] {
+            side.load(&self.image);
+            layout::place(&mut side.cpu, program);
+        }
+    }
+
+    /// RAM as a program finds it.
+    fn prepare(&mut self, program: &Program, rng: &mut Rng) {
         layout::image(program, &mut self.image);
         let (code, data) = (CODE as usize, DATA as usize);
         self.image[code..data].fill(rng.pick(&[0xF4, 0x90, 0xCC]));
@@ -242,10 +254,16 @@ impl Lockstep {
         }
         let from = rng.below((self.pool.len() - (RAM - DATA) as usize) as u32) as usize;
         self.image[data..].copy_from_slice(&self.pool[from..from + (RAM - DATA) as usize]);
-        for side in [&mut self.interpreter, &mut self.recompiler] {
-            side.load(&self.image);
-            layout::place(&mut side.cpu, program);
-        }
+    }
+
+    /// Runs a program with faults forced at its instructions, see [`faults`].
+    ///
+    /// # Errors
+    /// What a fault changed.
+    pub fn force_faults(&mut self, program: &Program, done: &mut faults::Forced) -> Result<(), Vec<String>> {
+        self.prepare(program, &mut Rng::new(program.seed));
+        let jit = &mut self.jits[1];
+        faults::run(&mut self.recompiler, jit, program, &self.image, done)
     }
 }
 
