@@ -26,8 +26,8 @@ pub mod mode {
 pub struct Block {
     /// Physical address of its first byte.
     pub phys: PhysAddr,
-    /// Physical address of the page that its last instruction reaches into, or 0.
-    pub second: PhysAddr,
+    /// Physical address of the page that its last instruction reaches into, if it does.
+    pub second: Option<PhysAddr>,
     /// Mode bits.
     pub mode: u32,
     /// First instruction in the arena.
@@ -223,7 +223,7 @@ impl BlockCache {
         let second_page = index(second.and_then(|s| s.1));
         let mut block = Block {
             phys,
-            second: second.map_or(0, |s| s.0),
+            second: second.map(|s| s.0),
             mode,
             first,
             count: insts.len() as u16,
