@@ -350,17 +350,25 @@ impl Machine {
                 if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
                     return Some(Exit::Halted);
                 }
+                // What came while the guest was busy has rung no bell.
+                self.board.now = *now;
+                self.service(host);
+                if self.settle() && self.cpu.interruptible() {
+                    return None;
+                }
                 let until = self.next_event().min(end);
                 (until > *now).then_some(Exit::Idle { until })
             }
         }
     }
 
-    /// The next deadline of a device (looks at host input aside, since the host knows when it has some).
+    /// The next deadline of a device (looks at host input aside, since the host knows when it has some, unless
+    /// it is the guest that keeps it waiting).
     fn next_event(&self) -> Instant {
+        let looks = self.devices.ne2k.is_waiting();
         Timer::ALL
             .iter()
-            .filter(|&&t| t != Timer::Service)
+            .filter(|&&t| t != Timer::Service || looks)
             .filter_map(|&t| self.board.timers.get(t))
             .min()
             .unwrap_or(Instant::FAR)
