@@ -515,6 +515,28 @@ impl Io for Platform<'_> {
         self.after();
     }
 
+    fn moves_blocks(&self, port: u16) -> bool {
+        self.board.io.device(port).is_some_and(Devices::moves_blocks)
+    }
+
+    fn port_in_block(&mut self, port: u16, width: Width, bytes: &mut [u8], count: u64) -> usize {
+        let Some(id) = self.board.io.device(port) else { return 0 };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let done = devices.read_block(id, port, width, bytes, &mut bus);
+        self.after();
+        done
+    }
+
+    fn port_out_block(&mut self, port: u16, width: Width, bytes: &[u8], count: u64) -> usize {
+        let Some(id) = self.board.io.device(port) else { return 0 };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let done = devices.write_block(id, port, width, bytes, &mut bus);
+        self.after();
+        done
+    }
+
     fn nanoseconds(&mut self, count: u64) -> u64 {
         self.time.at(count, self.host).0
     }

@@ -21,7 +21,7 @@ mod tests;
 mod transmit;
 
 use super::pci::{Bar, Identity, Slot};
-use super::{Bus, Device, DeviceId};
+use super::{BlockDevice, Bus, Device, DeviceId};
 use crate::archive::Archive;
 use crate::board::{Source, Width};
 use crate::config::{CardModel, Config};
@@ -315,5 +315,21 @@ impl Device for Ne2k {
                 card.translator = Translator::new(MacPair::same(MacAddress(guest)));
             }
         }
+    }
+}
+
+impl BlockDevice for Ne2k {
+    fn read_block(&mut self, port: u16, width: Width, bytes: &mut [u8], bus: &mut Bus<'_>) -> usize {
+        let Some((card, offset)) = self.find(port, bus) else { return 0 };
+        let done = card.chip.read_block(offset, width, bytes);
+        card.settle(bus);
+        done
+    }
+
+    fn write_block(&mut self, port: u16, width: Width, bytes: &[u8], bus: &mut Bus<'_>) -> usize {
+        let Some((card, offset)) = self.find(port, bus) else { return 0 };
+        let done = card.chip.write_block(offset, width, bytes);
+        card.settle(bus);
+        done
     }
 }
