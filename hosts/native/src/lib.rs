@@ -2,6 +2,7 @@
 //!
 //! - [`bench`]: skipping loudly, sizes from the environment.
 //! - [`flat`]: memory without devices, for a processor on its own.
+//! - [`guest`]: whole machines with Linux, driven by tests.
 //! - [`oracle`] runs 16- and 32-bit user-mode code on the CPU of the host, [`subject`] on ours.
 //! - [`generate`]: random cases for both, from the rows of the instruction table.
 //! - [`random`]: values that lean towards the edges.
@@ -13,6 +14,7 @@
 
 pub mod bench;
 pub mod flat;
+pub mod guest;
 pub mod random;
 pub mod sst286;
 pub mod undefined;
