@@ -529,9 +529,9 @@ impl Io for Platform<'_> {
     }
 
     fn events(&self) -> u32 {
-        u32::from(self.leave) * event::LEAVE
-            | u32::from(self.interrupt) * event::INTERRUPT
-            | u32::from(self.board.memory.code_written()) * event::CODE
-            | u32::from(self.board.memory.map_changed()) * event::MAP
+        (u32::from(self.leave) * event::LEAVE)
+            | (u32::from(self.interrupt) * event::INTERRUPT)
+            | (u32::from(self.board.memory.code_written()) * event::CODE)
+            | (u32::from(self.board.memory.map_changed()) * event::MAP)
     }
 }
