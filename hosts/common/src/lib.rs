@@ -7,3 +7,5 @@ pub mod disk;
 pub mod guest;
 pub mod input;
 pub mod net;
+pub mod screen;
+pub mod screenshot;
