@@ -73,7 +73,9 @@ pub struct CacheSize {
 
 impl Default for CacheSize {
     fn default() -> Self {
-        Self { instructions: 384 << 10, blocks: 96 << 10 }
+        // 14 MiB; half a MiB for hosts that have little.
+        let shift = if cfg!(feature = "small-tlb") { 5 } else { 0 };
+        Self { instructions: 384 << 10 >> shift, blocks: 96 << 10 >> shift }
     }
 }
 

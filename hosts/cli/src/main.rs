@@ -6,6 +6,7 @@
 //! | [`setup`] | options → machine and host |
 //! | [`session`] | the loop around the machine |
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
+//! | [`screenshot`] | the screen as a file |
 //! | [`script`] | `--expect`, `--type` and the like |
 //! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
@@ -23,6 +24,7 @@ mod lines;
 mod network;
 mod outcome;
 mod relay;
+mod screenshot;
 mod script;
 mod session;
 mod setup;

@@ -88,9 +88,9 @@ impl Plan {
 
 fn display(args: &RunArgs) -> Result<DisplaySpec, Failure> {
     match args.display {
-        Some(DisplaySpec::Window) => {
-            Err(Failure::configuration("--display sdl: this build has no windows; use term or none"))
-        }
+        Some(DisplaySpec::Window) if !cfg!(feature = "sdl") => Err(Failure::configuration(
+            "--display sdl: this build has no windows: build with --features sdl, or use term or none",
+        )),
         Some(DisplaySpec::Terminal(_)) if args.nographic => {
             Err(Failure::configuration("--display term and --nographic exclude each other: leave one out"))
         }
@@ -235,7 +235,25 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         ClockMode::Host => false,
         ClockMode::Virtual { .. } => plan.args.icount.is_some_and(|clock| clock.sleep),
     };
-    Session::new(plan, machine, host, ends, input, bedside, cables, paced)
+    #[cfg(feature = "sdl")]
+    let screen = match plan.display {
+        DisplaySpec::Window => Some(window(&mut host, &input)?),
+        _ => None,
+    };
+    #[cfg(not(feature = "sdl"))]
+    let screen = None;
+    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, paced)?;
+    session.screen = screen;
+    Ok(session)
+}
+
+/// Opens a window.
+#[cfg(feature = "sdl")]
+fn window(host: &mut Host, input: &InputQueue) -> Result<Box<dyn nomad86_host::screen::Screen>, Failure> {
+    let window = nomad86_sdl::Window::open("nomad86", host, input.clone()).map_err(|error| {
+        Failure::configuration(format!("--display sdl: {error}; use --display term or --display none"))
+    })?;
+    Ok(Box::new(window))
 }
 
 /// What is added to the host's civil time, in nanoseconds.

@@ -8,3 +8,5 @@ pub mod guest;
 pub mod input;
 pub mod net;
 pub mod state;
+pub mod screen;
+pub mod screenshot;
