@@ -183,6 +183,15 @@ impl BlockCache {
         &self.insts[b.first as usize..b.first as usize + usize::from(b.count)]
     }
 
+    /// Calls `check` with each live block and its instructions (for tests of the invariants).
+    pub fn visit(&self, mut check: impl FnMut(&Block, &[Inst])) {
+        for (number, block) in (0..).zip(&self.blocks) {
+            if block.live {
+                check(block, self.insts(number));
+            }
+        }
+    }
+
     /// Makes room for a block's worth of instructions, by dropping everything if need be.
     pub fn reserve(&mut self, memory: &mut Memory) {
         if self.insts.len() + MAX_BLOCK > self.size.instructions || self.blocks.len() >= self.size.blocks {

@@ -7,7 +7,6 @@ use super::paging::Access;
 use super::segment::seg;
 use super::{Cpu, Io, Run, Stop, Trap, event, flags};
 use crate::isa::decode::{DecodeError, MAX_LEN, decode};
-use crate::isa::row::Lowering;
 use crate::isa::{Inst, Operand};
 use crate::jit::{Jit, NO_LINK};
 use crate::memory::{PAGE, PhysAddr, Target};
@@ -397,7 +396,7 @@ impl Cpu {
 #[must_use]
 pub fn ends_block(i: &Inst) -> bool {
     let row = i.row();
-    matches!(row.lowering, Lowering::Flow | Lowering::End)
+    row.lowering.ends_block()
         || i.row == 0
         || i.rep() && matches!(row.operands[0], Operand::Xb | Operand::Xv | Operand::Yb | Operand::Yv)
 }

@@ -8,11 +8,14 @@
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`script`] | `--expect`, `--type` and the like |
 //! | [`terminal`] | the user's terminal, left as it was found |
-//! | [`demo`], [`relay`] | the other subcommands |
+//! | [`demo`], [`relay`], [`bench`] | the other subcommands |
+//! | [`disk`] | disks of a machine, and tools for images |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
+mod bench;
 mod demo;
+mod disk;
 mod files;
 mod firmware;
 mod lines;
@@ -95,6 +98,8 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
             setup::build(plan)?.run()
         }
         Command::Demo(args) => demo::run(*args, steps),
+        Command::Disk(command) => disk::run(&command),
         Command::Relay(args) => relay::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

@@ -86,6 +86,9 @@ impl Session {
         self.begun = Instant::now();
         let outcome = self.live();
         terminal::restore();
+        if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
+            self.show_last();
+        }
         outcome
     }
 
@@ -199,6 +202,13 @@ impl Session {
     fn say(&self, text: &str) {
         let mut out = io::stdout().lock();
         let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// What the screen showed when the text that was waited for did not come.
+    fn show_last(&self) {
+        let Some(screen) = self.machine.devices.vga.text_screen(&self.machine.board.memory) else { return };
+        let rows = (0..screen.rows).map(|row| screen.row(row)).filter(|row| !row.is_empty());
+        rows.for_each(|row| eprintln!("| {row}"));
     }
 
     fn act(&mut self) {

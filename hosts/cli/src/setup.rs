@@ -7,13 +7,14 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
-use crate::{files, firmware};
+use crate::{disk, files, firmware};
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
 use nomad86_host::clock::{HostClock, wall};
 use nomad86_host::code::DualMapping;
+use nomad86_host::disk::Layout;
 use nomad86_host::input::InputQueue;
 use nomad86_host::net::bell::Bedside;
 use nomad86_host::net::pcap::Capture;
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) serial: [SerialSpec; 4],
     pub(crate) debugcon: SerialSpec,
     pub(crate) nics: Vec<NicSpec>,
+    pub(crate) disks: Layout,
 }
 
 impl Plan {
@@ -74,7 +76,8 @@ impl Plan {
             ));
         }
         let nics = network::specs(&args)?;
-        Ok(Self { args, steps, display, serial, debugcon, nics })
+        let disks = disk::layout(&args)?;
+        Ok(Self { args, steps, display, serial, debugcon, nics, disks })
     }
 
     /// Whether a BIOS is wanted: always, but for kernels whose screen nobody sees.
@@ -169,6 +172,7 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     for spec in &mut plan.nics {
         config.cards.push(network::card(spec)?);
     }
+    let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
     let memory = GuestMemory::allocate(config.memory_needed())
         .map_err(|error| Failure::configuration(error.to_string()))?;
     let clock = config.clock;
@@ -191,6 +195,7 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let bedside = Bedside::default();
     let bell = bedside.bell();
     let mut host = Host::null();
+    host.drives = drives;
     host.clock = Box::new(HostClock::new(offset));
     let input = InputQueue::default();
     host.input = Box::new(input.clone());
@@ -219,6 +224,8 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         cables.plug(spec, capture.as_ref(), &bell)?;
     }
     host.networks = std::mem::take(&mut cables.networks);
+    // Power on: drives look at their media.
+    machine.reset(&mut host);
     let paced = match clock {
         ClockMode::Host => false,
         ClockMode::Virtual { .. } => plan.args.icount.is_some_and(|clock| clock.sleep),

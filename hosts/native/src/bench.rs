@@ -31,3 +31,15 @@ pub fn count(variable: &str, default: u64) -> u64 {
         text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number"))
     })
 }
+
+/// Whether the host is an AMD processor of family 17h or later.
+#[must_use]
+pub fn host_is_zen() -> bool {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
+        line.and_then(|line| line.split(':').nth(1)).map(str::trim).unwrap_or_default()
+    };
+    field("vendor_id") == "AuthenticAMD"
+        && field("cpu family").parse::<u32>().is_ok_and(|family| family >= 0x17)
+}
