@@ -432,17 +432,25 @@ impl Machine {
                 if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
                     return Some(Exit::Halted);
                 }
+                // What came while the guest was busy has rung no bell.
+                self.board.now = *now;
+                self.service(host);
+                if self.settle() && self.cpu.interruptible() {
+                    return None;
+                }
                 let until = self.next_event().min(end);
                 (until > *now).then_some(Exit::Idle { until })
             }
         }
     }
 
-    /// The next deadline of a device (looks at host input aside, since the host knows when it has some).
+    /// The next deadline of a device (looks at host input aside, since the host knows when it has some, unless
+    /// it is the guest that keeps it waiting).
     fn next_event(&self) -> Instant {
+        let looks = self.devices.ne2k.is_waiting();
         Timer::ALL
             .iter()
-            .filter(|&&t| t != Timer::Service)
+            .filter(|&&t| t != Timer::Service || looks)
             .filter_map(|&t| self.board.timers.get(t))
             .min()
             .unwrap_or(Instant::FAR)
@@ -591,6 +599,28 @@ impl Io for Platform<'_> {
         self.tick(count);
         self.write_one(port, width, value);
         self.after();
+    }
+
+    fn moves_blocks(&self, port: u16) -> bool {
+        self.board.io.device(port).is_some_and(Devices::moves_blocks)
+    }
+
+    fn port_in_block(&mut self, port: u16, width: Width, bytes: &mut [u8], count: u64) -> usize {
+        let Some(id) = self.board.io.device(port) else { return 0 };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let done = devices.read_block(id, port, width, bytes, &mut bus);
+        self.after();
+        done
+    }
+
+    fn port_out_block(&mut self, port: u16, width: Width, bytes: &[u8], count: u64) -> usize {
+        let Some(id) = self.board.io.device(port) else { return 0 };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let done = devices.write_block(id, port, width, bytes, &mut bus);
+        self.after();
+        done
     }
 
     fn nanoseconds(&mut self, count: u64) -> u64 {

@@ -5,6 +5,7 @@ use super::values::{
 };
 use clap::Args;
 use nomad86::net::MacPolicy;
+use nomad86_host::disk::DriveSpec;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,38 @@ pub(crate) struct RunArgs {
     /// Id of the machine, as firmware tells it to the guest
     #[arg(long, value_name = "UUID", help_heading = "Machine")]
     pub(crate) uuid: Option<super::values::Uuid>,
+
+    /// Hard disk image: primary master; -hdb, -hdc and -hdd are the next places
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hda: Option<PathBuf>,
+    /// Hard disk image: primary slave
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hdb: Option<PathBuf>,
+    /// Hard disk image: secondary master, in place of the CD-ROM drive
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hdc: Option<PathBuf>,
+    /// Hard disk image: secondary slave
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hdd: Option<PathBuf>,
+    /// CD image (ISO), in the drive that is secondary master
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) cdrom: Option<PathBuf>,
+    /// Floppy image in drive A:
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) fda: Option<PathBuf>,
+    /// Floppy image in drive B:
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) fdb: Option<PathBuf>,
+    /// A drive: file=IMAGE[,format=raw|overlay][,if=ide|floppy][,index=N][,media=disk|cdrom]
+    /// [,snapshot=on][,readonly=on][,overlay=FILE]; without a file, an empty one
+    #[arg(long, value_name = "OPTIONS", help_heading = "Disks")]
+    pub(crate) drive: Vec<DriveSpec>,
+    /// Write to this file instead of the first hard disk's image; made when it is not there
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) overlay: Option<PathBuf>,
+    /// Forget at the end what was written to disks and floppies
+    #[arg(long, help_heading = "Disks")]
+    pub(crate) snapshot: bool,
 
     /// Kernel: a Linux bzImage or a multiboot ELF file
     #[arg(long, value_name = "FILE", help_heading = "Boot")]
