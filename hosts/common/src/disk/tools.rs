@@ -39,7 +39,7 @@ pub fn parse_size(text: &str) -> Result<u64, DiskFileError> {
 /// # Errors
 /// Says why it cannot be made; a file that is there is left alone.
 pub fn create_raw(path: &Path, bytes: u64) -> Result<(), DiskFileError> {
-    if bytes == 0 || bytes % SECTOR as u64 != 0 {
+    if bytes == 0 || !bytes.is_multiple_of(SECTOR as u64) {
         return Err(DiskFileError::Size(format!("{bytes}")));
     }
     let file = match OpenOptions::new().write(true).create_new(true).open(path) {
