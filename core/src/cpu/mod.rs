@@ -544,6 +544,7 @@ impl Cpu {
         self.regs[8] = 0;
         self.cpl &= 3;
         self.mxcsr &= self.mxcsr_mask();
+        self.count = self.count.min(crate::machine::LATEST);
         self.at = 0;
         self.stop_at = 0;
         self.set_cpl(self.cpl);
