@@ -4,6 +4,7 @@
 use super::alu::compare;
 use super::io::{read_port, width, write_port};
 use super::*;
+use crate::cpu::event;
 use crate::cpu::flags::bit;
 use crate::cpu::segment::seg;
 use crate::isa::inst::prefix;
@@ -68,7 +69,9 @@ fn repeat(
         if left == 0 {
             return Ok(());
         }
-        if budget == 0 || c.stop_at == 0 {
+        // Overwritten code waits until all elements are done: whether a page is known to hold code must not
+        // show in the instruction count.
+        if budget == 0 || c.stop_at == 0 && io.events() & !event::CODE != 0 {
             // Once more from here, after whatever waits.
             c.eip = c.block_eip.wrapping_add(u32::from(i.end - u16::from(i.len)));
             return Err(Trap::END);

@@ -8,6 +8,8 @@
 //! - [`random`]: values that lean towards the edges.
 //! - [`undefined`]: flags that the manuals leave open.
 //! - [`compare`]: what the two disagree about.
+//! - [`determinism`]: whole machines, one interpreted, one recompiled.
+//! - [`lockstep`]: interpreter against recompiler on random programs.
 //! - [`sst286`] reads instructions recorded on an 80C286.
 
 pub mod bench;
@@ -20,7 +22,11 @@ pub mod undefined;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod compare;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod determinism;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod generate;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod lockstep;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod oracle;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -6,7 +6,7 @@
 use super::{EDI, ESI, ESP, Generated, comparable, touches_fx};
 use crate::oracle::{DATA_BASE, Segments};
 use crate::random::{FxKind, Lanes, Rng, fx_image};
-use nomad86::isa::row::{Lowering, Prefix};
+use nomad86::isa::row::Prefix;
 use nomad86::isa::{Operand, Row};
 
 /// Whether a row can stand in a block.
@@ -49,7 +49,7 @@ pub fn in_block(row: &Row) -> bool {
     let jump = row.operands[0] == Operand::Jb;
     comparable(row)
         && !LEFT_OUT.contains(&row.mnemonic)
-        && (jump || !matches!(row.lowering, Lowering::Flow | Lowering::End))
+        && (jump || !row.lowering.ends_block())
         && !row
             .operands
             .iter()
@@ -131,8 +131,8 @@ fn encode(row: &Row, code32: bool, rng: &mut Rng, code: &mut Vec<u8>) {
     // Registers that are no pointers; of the vector and x87 ones any.
     let general = |rng: &mut Rng| rng.pick(&[0_u8, 1, 2, 3]);
     let vector = |o: &Operand| {
-        use Operand::{Nq, Pq, Qd, Qq, Sti, Ux, Vx, Wd, Wq, Ww, Wx};
-        matches!(o, Nq | Pq | Qd | Qq | Sti | Ux | Vx | Wd | Wq | Ww | Wx)
+        use Operand::{Nq, Pq, Qd, Qq, Sti, Ux, Vx, Wd, Wq, Wu, Ww, Wx};
+        matches!(o, Nq | Pq | Qd | Qq | Sti | Ux | Vx | Wd | Wq | Wu | Ww | Wx)
     };
     if row.has_opcode_register()
         && let Some(last) = code.last_mut()
