@@ -113,7 +113,9 @@ impl Setup {
         let bedside = Bedside::default();
         let bell = bedside.bell();
         let name = self.name.clone();
-        Guest::spawn(name, bell, |orders, output| machine::live(self, &files, &bedside, &orders, &output))
+        Guest::spawn(name, bell, move |orders, output| {
+            machine::live(self, &files, &bedside, &orders, &output)
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! `NOMAD86_NET_MIB` sets the size of a transfer in MiB (default 4), `NOMAD86_ENGINE=interp` interprets.
 #![cfg(target_os = "linux")]
 
+mod cutter;
 mod namespace;
 mod server;
 
@@ -139,6 +140,38 @@ fn over_a_tap_device_in_a_network_namespace() {
     }) {
         bench::skipped("over_a_tap_device_in_a_network_namespace", &why);
     }
+}
+
+/// `NOMAD86_NET_CUTS` sets how often the line is cut (default 10).
+#[test]
+fn case_67_a_download_survives_a_relay_line_that_is_cut_again_and_again() {
+    let cuts = bench::count("NOMAD86_NET_CUTS", 10);
+    let server = server::start(LOOPBACK);
+    let relay = relay(Uplink::Nat(Box::default()));
+    let line = cutter::Cutter::start(relay.addresses()[0]);
+    let url = RelayUrl::parse(&format!("ws://{}/", line.address)).expect("an address");
+    let pause = (Duration::from_millis(20), Duration::from_millis(200));
+    let config = RelayConfig { pause, ..RelayConfig::new(url) };
+    let mut guest = Setup::new("cut line")
+        .card(A, |bell| Box::new(RelayClient::start(config, bell).expect("a client starts")))
+        .boot();
+    let bytes = 200_000 * (cuts as usize + 1);
+    line.cut_every(200_000, cuts);
+    let command =
+        format!("wget -q -O /tmp/data http://10.0.2.2:{}/{bytes} && crc32 < /tmp/data", server.port());
+    let sum = guest.run_for(&command, Duration::from_secs(120 + 20 * cuts));
+    assert_eq!(sum.trim(), server::crc32(&server::data(bytes)));
+    assert_eq!(line.cuts(), cuts);
+    assert!(relay.stats().connections > cuts, "{:?}", relay.stats());
+
+    // A relay that stops reading: the machine does not notice.
+    line.stop();
+    guest.run("ping -c 100 -W 1 10.0.2.2 > /dev/null 2>&1 &");
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        guest.run("true");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "twenty commands took {:?}", begun.elapsed());
 }
 
 /// A DHCP server for the namespace of the calling thread.
