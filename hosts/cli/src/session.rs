@@ -35,8 +35,7 @@ pub(crate) struct Session {
     script: Script,
     plan: Plan,
     saver: Saver,
-    /// Must outlive the host's networks.
-    _cables: Cables,
+    cables: Cables,
     /// What shows the machine, if anything does.
     pub(crate) screen: Option<Box<dyn Screen>>,
     /// The user has stopped the machine.
@@ -74,7 +73,7 @@ impl Session {
             script,
             saver: Saver::new(&plan),
             plan,
-            _cables: cables,
+            cables,
             screen: None,
             paused: false,
             keyboard: None,
@@ -118,6 +117,7 @@ impl Session {
             }
             self.speak()
                 .map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
+            self.tell();
             self.search();
             if self.script.fulfilled() {
                 return Ok(Outcome::Expected);
@@ -257,6 +257,18 @@ impl Session {
         let Some(screen) = self.machine.devices.vga.text_screen(&self.machine.board.memory) else { return };
         let rows = (0..screen.rows).map(|row| screen.row(row)).filter(|row| !row.is_empty());
         rows.for_each(|row| eprintln!("| {row}"));
+    }
+
+    /// Tells what has become of the networks, where it does not disturb the picture.
+    fn tell(&mut self) {
+        if matches!(self.plan.display, DisplaySpec::Terminal(_)) {
+            return;
+        }
+        let end = if self.raw { "\r\n" } else { "\n" };
+        for line in self.cables.news() {
+            // Nobody reads what cannot be written.
+            let _ = write!(io::stderr(), "nomad86: {line}{end}");
+        }
     }
 
     fn act(&mut self) {
