@@ -185,20 +185,95 @@ pub enum Prefix {
     PF2,
 }
 
-/// How an engine other than the interpreter treats the row.
+/// How an engine other than the interpreter treats the row: the emitter that knows it. An engine without that
+/// emitter calls the interpreter's function, which always serves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lowering {
-    /// The row's own encoding serves, with the memory operand replaced.
-    Same,
     /// Call the interpreter's function.
     Call,
-    /// Has an emitter of its own.
-    Emit,
-    /// A branch: ends a block and has an emitter of its own.
-    Flow,
     /// Call the interpreter's function and end the block: it may change the mode, the interrupt flag, the
     /// address space or the world outside.
     End,
+    /// The row's own encoding serves, with the memory operand replaced.
+    Same,
+    /// The row's own encoding serves; it has no operands.
+    Plain,
+    /// Nothing is to be done.
+    Nop,
+    /// ADD OR ADC SBB AND SUB XOR CMP.
+    Alu,
+    /// TEST.
+    Test,
+    /// INC DEC NOT NEG.
+    Unary,
+    /// MUL, and IMUL with one operand.
+    Multiply,
+    /// IMUL with three operands.
+    Imul3,
+    /// DIV IDIV.
+    Divide,
+    /// Rotates and shifts of one operand.
+    Shift,
+    /// SHLD SHRD.
+    DoubleShift,
+    /// BT BTS BTR BTC.
+    BitTest,
+    /// Two-byte opcodes that read r/m into a register: MOVZX MOVSX CMOVcc IMUL BSF BSR.
+    Load,
+    /// SETcc.
+    SetCc,
+    /// MOV of general registers, memory and immediates.
+    Mov,
+    /// LEA.
+    Lea,
+    /// XCHG.
+    Exchange,
+    /// BSWAP.
+    Swap,
+    /// PUSH, but for segment registers.
+    Push,
+    /// POP of a register.
+    Pop,
+    /// LEAVE.
+    Leave,
+    /// MOVS CMPS STOS LODS SCAS.
+    String,
+    /// JMP to a fixed distance.
+    Jump,
+    /// JMP to what a register or memory holds.
+    JumpIndirect,
+    /// CALL to a fixed distance.
+    CallNear,
+    /// CALL to what a register or memory holds.
+    CallIndirect,
+    /// RET.
+    Return,
+    /// Jcc.
+    JumpCc,
+    /// JCXZ JECXZ.
+    JumpCx,
+    /// LOOP.
+    Loop,
+    /// LOOPE LOOPNE.
+    LoopCc,
+}
+
+impl Lowering {
+    /// A near branch: ends a block.
+    #[must_use]
+    pub const fn is_flow(self) -> bool {
+        use Lowering::*;
+        matches!(
+            self,
+            Jump | JumpIndirect | CallNear | CallIndirect | Return | JumpCc | JumpCx | Loop | LoopCc
+        )
+    }
+
+    /// Ends a block.
+    #[must_use]
+    pub const fn ends_block(self) -> bool {
+        self.is_flow() || matches!(self, Lowering::End)
+    }
 }
 
 /// Instruction-set extensions, as CPUID reports them; rows of an absent one do not exist for the guest.

@@ -16,7 +16,7 @@ mod window;
 #[cfg(target_arch = "x86_64")]
 mod asm;
 #[cfg(target_arch = "x86_64")]
-mod lower;
+mod emit;
 #[cfg(target_arch = "x86_64")]
 mod x64;
 

@@ -2,14 +2,13 @@
 #![allow(unsafe_code)]
 
 use super::asm::{Asm, Label};
-use super::lower::{Done, Jump, Lowering1, Place, liveness};
+use super::emit::{Done, Emitter, Jump, Place, liveness};
 use super::{CodeMemory, JitStats, NO_LINK, Shared};
 use crate::cpu::block::{BlockCache, MAX_BLOCK};
 use crate::cpu::flags::bit;
 use crate::cpu::tlb::ENTRIES;
 use crate::cpu::{Cpu, Io};
 use crate::isa::Inst;
-use crate::isa::row::Lowering;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -51,7 +50,8 @@ pub(super) struct Offsets {
     pub(super) code_page: i32,
     pub(super) scratch: i32,
     pub(super) write_table: i32,
-    pub(super) span: i32,
+    pub(super) read_span: i32,
+    pub(super) write_span: i32,
     pub(super) base: i32,
     segments: i32,
 }
@@ -62,7 +62,8 @@ impl Offsets {
         code_page: shared(offset_of!(Shared, code_page)),
         scratch: shared(offset_of!(Shared, scratch)),
         write_table: (ENTRIES * 8) as i32,
-        span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        write_span: offset_of!(crate::cpu::segment::Segment, write_span) as i32,
         base: offset_of!(crate::cpu::segment::Segment, base) as i32,
         segments: offset_of!(Cpu, seg) as i32,
     };
@@ -353,9 +354,10 @@ impl Jit {
         let count = insts.len();
         let offset = (block.phys & 0xFFF) as u32;
         let mut live = [0; MAX_BLOCK];
-        let live_in = liveness(insts, &mut live[..count], self.precise);
+        let needed = liveness(insts, &mut live[..count], self.precise);
+        let live_in = needed != 0;
         self.asm.clear();
-        let mut w = Lowering1 {
+        let mut w = Emitter {
             asm: &mut self.asm,
             cold: Vec::with_capacity(2 * count),
             sites: &mut self.sites,
@@ -363,6 +365,7 @@ impl Jit {
             o: Offsets::NEW,
             block_total: count as u32,
             first: insts.as_ptr(),
+            precise: self.precise,
         };
         let budget_out: Label = w.asm.label();
         let (lookup, direct, saved) = (w.asm.label(), w.asm.label(), w.asm.label());
@@ -389,8 +392,9 @@ impl Jit {
         let mut jumps = Vec::new();
         let mut ended = false;
         for (n, i) in insts.iter().enumerate() {
-            let p = Place { index: n as u32, live: live[n], offset };
-            if i.row().lowering == Lowering::Flow {
+            let before = if n == 0 { needed } else { live[n - 1] };
+            let p = Place { index: n as u32, live: live[n], before, offset };
+            if i.row().lowering.is_flow() {
                 let next = (offset + u32::from(block.len)) as i32;
                 jumps = w.branch(i, p, next);
                 ended = true;
@@ -471,7 +475,7 @@ impl Jit {
     /// Connects a link to the block that it leads to.
     fn connect(&mut self, link: u32, number: u32, cache: &BlockCache) {
         let Some(&l) = self.links.get(link as usize) else { return };
-        if l.phys != cache.block(number).phys || cache.block(number).second != 0 {
+        if l.phys != cache.block(number).phys || cache.block(number).second.is_some() {
             return;
         }
         let code = self.blocks[number as usize];
@@ -510,7 +514,7 @@ impl Jit {
         let code = self.memory.executable() as usize + offset;
         self.stats.lookups_missed += 1;
         // A block that reaches into a second page must have that page looked at each time.
-        if cache.block(number).second == 0 {
+        if cache.block(number).second.is_none() {
             self.entries[linear as usize & (TABLE - 1)] = Entry { eip: linear, key, code };
         }
         Some(code)

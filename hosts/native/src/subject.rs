@@ -54,6 +54,26 @@ pub struct Subject {
     pub uncached: bool,
 }
 
+/// The recompiler, translating each block when it is first entered, if `NOMAD86_ENGINE` asks
+/// for it with `jit` or, so that flags which nobody looks at are exact as well, `jit-precise`.
+///
+/// # Panics
+/// When the host cannot give it memory.
+fn recompiler() -> Option<nomad86::jit::Jit> {
+    let engine = std::env::var("NOMAD86_ENGINE").unwrap_or_default();
+    let precise = engine == "jit-precise";
+    if engine != "jit" && !precise {
+        return None;
+    }
+    let memory = nomad86_host::code::DualMapping::new(16 << 20).expect("the host grants executable memory");
+    let mut jit = nomad86::jit::Jit::new(Box::new(memory), CACHE.blocks, precise).expect("16 MiB are enough");
+    jit.set_threshold(1);
+    Some(jit)
+}
+
+/// Sizes of the block cache.
+const CACHE: CacheSize = CacheSize { instructions: 1 << 14, blocks: 1 << 12 };
+
 impl Default for Subject {
     fn default() -> Self {
         Self::new()
@@ -65,14 +85,14 @@ impl Subject {
     #[must_use]
     pub fn new() -> Self {
         let size = 4 << 20;
-        let cache = BlockCache::new(size >> 12, CacheSize { instructions: 1 << 14, blocks: 1 << 12 });
+        let cache = BlockCache::new(size >> 12, CACHE);
         let mut subject = Self {
             cpu: Cpu::new(CpuModel::Max),
             cache,
             flat: Flat::new(size),
             used: (0, CODE_SIZE),
             uncached: false,
-            jit: None,
+            jit: recompiler(),
         };
         subject.build_tables();
         let cpu = &mut subject.cpu;

@@ -6,7 +6,7 @@
 use super::{EDI, ESI, ESP, Generated, comparable, touches_fx};
 use crate::oracle::{DATA_BASE, Segments};
 use crate::random::{FxKind, Lanes, Rng, fx_image};
-use nomad86::isa::row::{Lowering, Prefix};
+use nomad86::isa::row::Prefix;
 use nomad86::isa::{Operand, Row};
 
 /// Whether a row can stand in a block.
@@ -49,7 +49,7 @@ pub fn in_block(row: &Row) -> bool {
     let jump = row.operands[0] == Operand::Jb;
     comparable(row)
         && !LEFT_OUT.contains(&row.mnemonic)
-        && (jump || !matches!(row.lowering, Lowering::Flow | Lowering::End))
+        && (jump || !row.lowering.ends_block())
         && !row
             .operands
             .iter()

@@ -1,0 +1,133 @@
+//! Operands: registers, immediates, and memory through the software TLB.
+
+use super::*;
+
+impl Emitter<'_> {
+    /// Puts the linear address of the memory operand into r8d; false when the form has to be interpreted.
+    pub(super) fn address(&mut self, i: &Inst, size: u8, write: bool, slow: Label) -> bool {
+        if i.addr16() {
+            return false;
+        }
+        let base = (i.base != NO_REG).then(|| host(i.base));
+        let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
+        self.asm.lea(R8, base, index, i.disp as i32);
+        if i.segment >= 4 || i.segment == 1 {
+            // FS and GS have bases and limits, CS at least rights.
+            let seg = self.o.segment(i.segment);
+            let (span, base) =
+                (seg + if write { self.o.write_span } else { self.o.read_span }, seg + self.o.base);
+            self.asm.lea_wide(R10, R8, i32::from(size));
+            self.asm.modrm(8, 0x3B, R10, Rm::Field(span));
+            self.asm.jcc(7, slow);
+            self.asm.modrm(4, 0x03, R8, Rm::Field(base));
+        }
+        true
+    }
+
+    /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS and r10 are lost.
+    pub(super) fn check(&mut self, size: u8, write: bool, slow: Label) {
+        let table = if write { self.o.write_table } else { 0 };
+        dynasm!(self.asm ; .arch x64
+            ; mov r9d, r8d
+            ; shr r9d, 12
+            ; mov r9, [r12 + r9 * 8 + table]
+            ; test r9, r9);
+        self.asm.jcc(4, slow);
+        if size > 1 {
+            let mask = (size - 1) as i8;
+            dynasm!(self.asm ; .arch x64 ; test r8b, mask);
+            let (from, back) = (self.asm.label(), self.asm.label());
+            self.asm.jcc(5, from);
+            self.asm.bind(back);
+            self.cold.push(Cold::Unaligned { from, back, slow, size });
+        }
+    }
+
+    pub(super) fn operand(i: &Inst, n: usize) -> Option<Opnd> {
+        use Operand as O;
+        let row = i.row();
+        Some(match row.operands[n] {
+            O::Eb | O::Ew | O::Ed | O::Ev if i.is_memory() => Opnd::Mem,
+            O::Ob | O::Ov | O::M => Opnd::Mem,
+            O::Eb | O::Ew | O::Ed | O::Ev | O::Gb | O::Gw | O::Gd | O::Gv | O::Zb | O::Zv | O::Zd => {
+                Opnd::Reg(i.reg[n.min(2)])
+            }
+            O::AL | O::AX | O::EAX => Opnd::Reg(0),
+            O::CL => Opnd::Reg(1),
+            O::Ib | O::Iw | O::Iz | O::Ibs | O::One => Opnd::Imm(i.imm),
+            _ => return None,
+        })
+    }
+
+    /// Width of operand `n` in bytes.
+    pub(super) fn size(i: &Inst, n: usize) -> u8 {
+        use Operand as O;
+        match i.row().operands[n] {
+            O::Eb | O::Gb | O::Zb | O::AL | O::Ob | O::CL => 1,
+            O::Ew | O::Gw | O::AX => 2,
+            O::Ed | O::Gd | O::Zd => 4,
+            _ if i.oper16() => 2,
+            _ => 4,
+        }
+    }
+
+    /// Emits `body` with the memory operand checked, around the slow way; with `memory` false just `body`.
+    /// `body` gets the r/m. Handles flags: they are in RFLAGS when `body` runs if it needs them.
+    pub(super) fn with_memory(
+        &mut self,
+        i: &Inst,
+        p: Place,
+        size: u8,
+        write: bool,
+        body: impl FnOnce(&mut Self, Rm),
+    ) -> Done {
+        let needed = p.before & OSZAPC != 0;
+        let slow = self.asm.label();
+        let next = self.asm.label();
+        let start = self.asm.at();
+        if needed {
+            self.save_flags();
+        }
+        if !self.address(i, size, write, slow) {
+            self.asm.bytes.truncate(start);
+            return self.interpret(i, p, false);
+        }
+        self.check(size, write, slow);
+        if needed {
+            self.restore_flags();
+        }
+        body(self, Rm::Guest);
+        self.asm.bind(next);
+        let restore = p.live & OSZAPC != 0;
+        let site = self.site(i, p, needed, restore, false);
+        self.cold.push(Cold::Slow { from: slow, next, site, restore });
+        Done::Next
+    }
+
+    /// A register operand as host register; byte registers AH–BH cannot be named together with memory.
+    pub(super) fn reg(size: u8, guest: u8) -> u8 {
+        if size == 1 { guest } else { host(guest) }
+    }
+
+    /// An instruction with r/m and a register (or digit), opcode for the wide form; the byte form is one less.
+    pub(super) fn rm_reg(&mut self, size: u8, opcode: u32, reg: u8, rm: Rm) {
+        let opcode = if size == 1 { opcode - 1 } else { opcode };
+        if size == 1 && rm == Rm::Guest && reg >= 4 && reg < 8 {
+            // AH–BH: swapped with AL–BL around the access, since REX is needed for the address.
+            let low = reg & 3;
+            self.asm.modrm(1, 0x86, low, Rm::Reg(reg));
+            self.asm.modrm(1, opcode, low, rm);
+            self.asm.modrm(1, 0x86, low, Rm::Reg(reg));
+            return;
+        }
+        self.asm.modrm(size, opcode, reg, rm);
+    }
+
+    pub(super) fn imm(&mut self, size: u8, value: u32) {
+        match size {
+            1 => self.asm.push(value as u8),
+            2 => self.asm.extend(&(value as u16).to_le_bytes()),
+            _ => self.asm.push_i32(value as i32),
+        }
+    }
+}
