@@ -19,6 +19,7 @@ mod asm;
 mod emit;
 #[cfg(target_arch = "x86_64")]
 mod fp;
+mod inspect;
 #[cfg(target_arch = "x86_64")]
 mod x64;
 
@@ -128,6 +129,16 @@ mod absent {
             match *self {}
         }
         pub fn clear(&mut self) {
+            match *self {}
+        }
+        pub fn visit(&self, _: impl FnMut(u32, usize, &[u8])) {
+            match *self {}
+        }
+        pub fn host_code(&self, _: u32) -> Option<(usize, &[u8])> {
+            match *self {}
+        }
+        #[must_use]
+        pub const fn stats(&self) -> super::JitStats {
             match *self {}
         }
         pub fn drop_block(&mut self, _number: u32) {

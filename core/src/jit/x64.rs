@@ -25,6 +25,7 @@ const BLOCK_ROOM: usize = 64 << 10;
 /// Sites and links that the recompiler can remember before it starts over.
 const SITES: usize = 1 << 20;
 const LINKS: usize = 1 << 18;
+const PLACED: usize = 1 << 18;
 
 /// An instruction that translated code may leave to the interpreter.
 #[derive(Clone, Copy)]
@@ -124,9 +125,9 @@ const EMPTY: Entry = Entry { eip: 0, key: u32::MAX, code: 0 };
 
 /// A translated block.
 #[derive(Clone, Copy)]
-struct Code {
+pub(super) struct Code {
     /// Entry from the table or the dispatcher: EIP in r8d, flags in memory.
-    lookup: u32,
+    pub(super) lookup: u32,
     /// Entry by a link, flags in RFLAGS.
     direct: u32,
     /// Entry by a link, flags in memory.
@@ -154,10 +155,12 @@ struct Link {
 
 /// The recompiler.
 pub struct Jit {
-    memory: Box<dyn CodeMemory>,
-    at: usize,
+    pub(super) memory: Box<dyn CodeMemory>,
+    pub(super) at: usize,
     thunks: Thunks,
-    blocks: Vec<Code>,
+    pub(super) blocks: Vec<Code>,
+    /// Start and length of pieces of code, in order.
+    pub(super) placed: Vec<(u32, u32)>,
     entries: Box<[Entry; TABLE]>,
     links: Vec<Link>,
     sites: Vec<Site>,
@@ -208,6 +211,7 @@ impl Jit {
             at: 0,
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
+            placed: Vec::with_capacity(PLACED),
             entries: match vec![EMPTY; TABLE].into_boxed_slice().try_into() {
                 Ok(entries) => entries,
                 Err(_) => return None,
@@ -225,7 +229,7 @@ impl Jit {
         Some(jit)
     }
 
-    /// Sets how often a block is interpreted before it is translated (0: never).
+    /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
     }
@@ -240,6 +244,7 @@ impl Jit {
             core::ptr::copy_nonoverlapping(self.asm.bytes.as_ptr(), self.memory.writable().add(at), len);
         }
         self.memory.publish(at..at + len);
+        self.placed.push((at as u32, len as u32));
         self.at = (at + len).next_multiple_of(16);
         self.stats.bytes += len as u64;
         at
@@ -333,6 +338,7 @@ impl Jit {
     /// Drops all code. The block cache was or will be emptied, or its blocks are translated anew.
     pub fn clear(&mut self) {
         self.at = self.thunks.end;
+        self.placed.clear();
         self.blocks.fill(NO_CODE);
         self.entries.fill(EMPTY);
         self.links.clear();
@@ -370,6 +376,7 @@ impl Jit {
         if self.at + BLOCK_ROOM > self.memory.len()
             || self.sites.len() + 4 * MAX_BLOCK > SITES
             || self.links.len() + 4 > LINKS
+            || self.placed.len() == PLACED
         {
             self.clear();
             return false;
@@ -531,7 +538,7 @@ impl Jit {
             self.generation = cache.generation;
         }
         if self.blocks[number as usize].lookup == 0 {
-            if cache.warm(number) < self.heat || self.heat == 0 {
+            if cache.warm(number) < self.heat {
                 return None;
             }
             if !self.translate(cache, number) {

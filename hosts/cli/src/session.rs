@@ -8,6 +8,7 @@ use crate::screenshot;
 use crate::script::Script;
 use crate::setup::Plan;
 use crate::state::Saver;
+use crate::stats;
 use crate::terminal;
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
@@ -27,8 +28,8 @@ const NAP: Duration = Duration::from_millis(500);
 
 /// A machine with all around it.
 pub(crate) struct Session {
-    machine: Machine,
-    host: Host,
+    pub(crate) machine: Machine,
+    pub(crate) host: Host,
     ends: Vec<End>,
     input: InputQueue,
     bedside: Bedside,
@@ -99,6 +100,15 @@ impl Session {
             screenshot::at_end(&self.machine, path)?;
         }
         terminal::restore();
+        if self.plan.args.stats {
+            eprint!("{}", stats::text(&self.machine, self.begun.elapsed()));
+        }
+        if let Some(path) = &self.plan.args.perf_map {
+            let path = if path.as_os_str().is_empty() { stats::perf_map_default() } else { path.clone() };
+            stats::perf_map(&self.machine, &path).map_err(|error| {
+                Failure::host(format!("--perf-map {}: {}", path.display(), crate::files::reason(&error)))
+            })?;
+        }
         if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
             self.show_last();
         }
