@@ -26,8 +26,8 @@ pub mod mode {
 pub struct Block {
     /// Physical address of its first byte.
     pub phys: PhysAddr,
-    /// Physical address of the page that its last instruction reaches into, or 0.
-    pub second: PhysAddr,
+    /// Physical address of the page that its last instruction reaches into, if it does.
+    pub second: Option<PhysAddr>,
     /// Mode bits.
     pub mode: u32,
     /// First instruction in the arena.
@@ -73,7 +73,9 @@ pub struct CacheSize {
 
 impl Default for CacheSize {
     fn default() -> Self {
-        Self { instructions: 384 << 10, blocks: 96 << 10 }
+        // 14 MiB; half a MiB for hosts that have little.
+        let shift = if cfg!(feature = "small-tlb") { 5 } else { 0 };
+        Self { instructions: 384 << 10 >> shift, blocks: 96 << 10 >> shift }
     }
 }
 
@@ -223,7 +225,7 @@ impl BlockCache {
         let second_page = index(second.and_then(|s| s.1));
         let mut block = Block {
             phys,
-            second: second.map_or(0, |s| s.0),
+            second: second.map(|s| s.0),
             mode,
             first,
             count: insts.len() as u16,

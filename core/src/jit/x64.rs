@@ -475,7 +475,7 @@ impl Jit {
     /// Connects a link to the block that it leads to.
     fn connect(&mut self, link: u32, number: u32, cache: &BlockCache) {
         let Some(&l) = self.links.get(link as usize) else { return };
-        if l.phys != cache.block(number).phys || cache.block(number).second != 0 {
+        if l.phys != cache.block(number).phys || cache.block(number).second.is_some() {
             return;
         }
         let code = self.blocks[number as usize];
@@ -514,7 +514,7 @@ impl Jit {
         let code = self.memory.executable() as usize + offset;
         self.stats.lookups_missed += 1;
         // A block that reaches into a second page must have that page looked at each time.
-        if cache.block(number).second == 0 {
+        if cache.block(number).second.is_none() {
             self.entries[linear as usize & (TABLE - 1)] = Entry { eip: linear, key, code };
         }
         Some(code)

@@ -7,7 +7,7 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
-use crate::{disk, files, firmware};
+use crate::{disk, files, firmware, state};
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
@@ -82,15 +82,15 @@ impl Plan {
 
     /// Whether a BIOS is wanted: always, but for kernels whose screen nobody sees.
     fn needs_bios(&self) -> bool {
-        self.args.kernel.is_none() || self.display != DisplaySpec::None
+        self.args.restore.is_none() && (self.args.kernel.is_none() || self.display != DisplaySpec::None)
     }
 }
 
 fn display(args: &RunArgs) -> Result<DisplaySpec, Failure> {
     match args.display {
-        Some(DisplaySpec::Window) => {
-            Err(Failure::configuration("--display sdl: this build has no windows; use term or none"))
-        }
+        Some(DisplaySpec::Window) if !cfg!(feature = "sdl") => Err(Failure::configuration(
+            "--display sdl: this build has no windows: build with --features sdl, or use term or none",
+        )),
         Some(DisplaySpec::Terminal(_)) if args.nographic => {
             Err(Failure::configuration("--display term and --nographic exclude each other: leave one out"))
         }
@@ -173,11 +173,16 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         config.cards.push(network::card(spec)?);
     }
     let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
-    let memory = GuestMemory::allocate(config.memory_needed())
-        .map_err(|error| Failure::configuration(error.to_string()))?;
-    let clock = config.clock;
-    let mut machine =
-        Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
+    let mut machine = match plan.args.restore.clone() {
+        Some(path) => state::restore(&mut plan, config, &path)?,
+        None => {
+            let memory = GuestMemory::allocate(config.memory_needed())
+                .map_err(|error| Failure::configuration(error.to_string()))?;
+            Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?
+        }
+    };
+    let args = &plan.args;
+    let clock = machine.config().clock;
     if args.engine == Some(Engine::Recompiler) {
         // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
         match DualMapping::new(64 << 20) {
@@ -230,7 +235,25 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         ClockMode::Host => false,
         ClockMode::Virtual { .. } => plan.args.icount.is_some_and(|clock| clock.sleep),
     };
-    Session::new(plan, machine, host, ends, input, bedside, cables, paced)
+    #[cfg(feature = "sdl")]
+    let screen = match plan.display {
+        DisplaySpec::Window => Some(window(&mut host, &input)?),
+        _ => None,
+    };
+    #[cfg(not(feature = "sdl"))]
+    let screen = None;
+    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, paced)?;
+    session.screen = screen;
+    Ok(session)
+}
+
+/// Opens a window.
+#[cfg(feature = "sdl")]
+fn window(host: &mut Host, input: &InputQueue) -> Result<Box<dyn nomad86_host::screen::Screen>, Failure> {
+    let window = nomad86_sdl::Window::open("nomad86", host, input.clone()).map_err(|error| {
+        Failure::configuration(format!("--display sdl: {error}; use --display term or --display none"))
+    })?;
+    Ok(Box::new(window))
 }
 
 /// What is added to the host's civil time, in nanoseconds.

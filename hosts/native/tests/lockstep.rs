@@ -5,7 +5,8 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 use nomad86_native::bench;
-use nomad86_native::lockstep::program::{Program, Rows};
+use nomad86_native::lockstep::faults::Forced;
+use nomad86_native::lockstep::program::{Handlers, Program, Rows};
 use nomad86_native::lockstep::report::{explain, shrink};
 use nomad86_native::lockstep::{Counts, Disturbances, Lockstep};
 use std::sync::Mutex;
@@ -39,6 +40,11 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
             translated.fetch_add(pair.counts.blocks - before, Ordering::Relaxed);
             if result.is_err() {
                 let (small, disturbances, difference) = shrink(&mut pair, &program);
+                if programs == 1 {
+                    pair.trace = Some(Vec::new());
+                    let _ = pair.run(&small, disturbances);
+                    pair.trace.iter().flatten().for_each(|line| println!("{line}"));
+                }
                 let mut shared = shared.lock().unwrap();
                 if let Some(difference) = difference {
                     shared.1.push(explain(&small, disturbances, &difference));
@@ -55,14 +61,54 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
         println!("{failure}");
     }
     println!(
-        "{} programs: {} blocks translated, {} instructions on each engine, {} exits compared, {} halts; {} differ",
+        "{} programs: {} blocks translated, {} instructions on each engine, {} exits compared, {} halts; {} differ, \
+         {} in flags that are left open",
         counts.programs,
         counts.blocks,
         counts.instructions,
         counts.exits,
         counts.halts,
+        failures.len(),
+        counts.open
+    );
+    assert!(failures.is_empty());
+    assert!(counts.open <= counts.programs / 1000);
+    assert!(programs != u64::MAX || counts.blocks >= blocks);
+}
+
+#[test]
+fn a_forced_page_fault_leaves_everything_as_it_was_before_the_instruction() {
+    let test = "a_forced_page_fault_leaves_everything_as_it_was_before_the_instruction";
+    let mut pair = match Lockstep::new() {
+        Ok(pair) => pair,
+        Err(error) => return bench::skipped(test, &error),
+    };
+    let wanted = bench::count("NOMAD86_FORCED_FAULTS", if bench::in_ci() { 50_000 } else { 10_000 });
+    let rows = [Rows::new(false), Rows::new(true)];
+    let mut done = Forced::default();
+    let mut failures = std::collections::BTreeMap::new();
+    for seed in 0.. {
+        let mut program = Program::random(seed, &rows);
+        if !program.paging() {
+            continue;
+        }
+        program.handlers = Handlers::Halt;
+        if let Err(what) = pair.force_faults(&program, &mut done) {
+            let name = what[0].split(" at ").next().unwrap_or_default().to_owned();
+            let _ = failures
+                .entry(name)
+                .or_insert_with(|| format!("{}\n  {}", program.summary(), what.join("\n  ")));
+        }
+        if done.faults >= wanted || failures.len() >= 10 {
+            break;
+        }
+    }
+    failures.values().for_each(|failure| println!("{failure}"));
+    println!(
+        "{} faults forced at {} instructions; {} kinds of instructions changed something",
+        done.faults,
+        done.instructions,
         failures.len()
     );
     assert!(failures.is_empty());
-    assert!(programs != u64::MAX || counts.blocks >= blocks);
 }

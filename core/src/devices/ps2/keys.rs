@@ -11,6 +11,9 @@ macro_rules! keys {
         }
 
         impl Key {
+            /// All keys.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
             /// The key that browsers call `code`.
             #[must_use]
             pub fn from_code(code: &str) -> Option<Self> {

@@ -5,6 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;
+pub(crate) mod snapshot;
 pub(crate) mod values;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +41,9 @@ pub(crate) enum Command {
     /// Make, show, commit and export disk images
     #[command(subcommand)]
     Disk(disk::DiskCommand),
+    /// Say what is in a state image
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
     /// Measure small programs natively, in a machine of ours and under QEMU

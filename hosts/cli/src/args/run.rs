@@ -4,6 +4,7 @@ use super::values::{
     BootOrder, Clock, Cpu, Device, DisplaySpec, Engine, MemorySize, PostLog, Range, Rtc, SerialSpec,
 };
 use clap::Args;
+use nomad86::net::MacPolicy;
 use nomad86_host::disk::DriveSpec;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,6 +100,31 @@ pub(crate) struct RunArgs {
     /// Reboot on a triple fault instead of ending
     #[arg(long, help_heading = "Boot")]
     pub(crate) reboot_on_triple_fault: bool,
+
+    /// Go on from a state image: its machine, where it was saved
+    #[arg(long, value_name = "FILE", help_heading = "State", alias = "loadvm")]
+    pub(crate) restore: Option<PathBuf>,
+    /// Network addresses of a restored machine: randomise, preserve or translate [default: randomise]
+    #[arg(long, value_name = "POLICY", help_heading = "State")]
+    pub(crate) mac: Option<MacPolicy>,
+    /// The same as --mac preserve
+    #[arg(long, help_heading = "State", hide = true, conflicts_with_all = ["mac", "mac_address_translation"], alias = "preserve_mac_from_state_image")]
+    pub(crate) preserve_mac_from_state_image: bool,
+    /// The same as --mac translate
+    #[arg(
+        long,
+        help_heading = "State",
+        hide = true,
+        conflicts_with = "mac",
+        alias = "mac_address_translation"
+    )]
+    pub(crate) mac_address_translation: bool,
+    /// New addresses come from this number, the same ones each time
+    #[arg(long, value_name = "NUMBER", help_heading = "State")]
+    pub(crate) seed: Option<u64>,
+    /// Save the machine's state at the end; Ctrl-A s and SIGUSR1 save it to the same file at any time
+    #[arg(long, value_name = "FILE", help_heading = "State")]
+    pub(crate) save: Option<PathBuf>,
 
     /// Network card and its cable: user|tap|ws|hub|none[,OPTION=VALUE...]
     #[arg(long, value_name = "SPEC", help_heading = "Network", alias = "netdev")]

@@ -20,6 +20,7 @@ pub use check::{Finding, Kind, check_cd, check_floppy, recognise};
 pub use discard::Discard;
 pub use error::DiskFileError;
 pub use fault::{Fault, Faults, Faulty};
+pub(crate) use file::sync_directory;
 pub use memory::MemoryDisk;
 pub use overlay::Overlay;
 pub use raw::{Access, RawFile};

@@ -34,7 +34,7 @@ impl Rows {
 }
 
 /// Cleared by logical instructions of all makers, though the manuals leave it open.
-const AF: u32 = 0x10;
+pub(super) const AF: u32 = 0x10;
 
 /// A branch whose distance is not known yet.
 struct Fixup {
@@ -190,7 +190,8 @@ impl<'e> Encoder<'e> {
                     self.row(row);
                 }
             }
-            13 => {
+            // Random bytes may leave flags undefined.
+            13 if self.program.precise => {
                 let bytes = self.rng.bits().to_le_bytes();
                 let len = self.rng.within(1..6) as usize;
                 self.emit(bytes[..len].to_vec());

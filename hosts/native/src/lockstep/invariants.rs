@@ -63,7 +63,7 @@ pub fn blocks(side: &mut Side, what: &mut Vec<String>) {
         if !memory.read(block.phys, first) {
             return; // a device's memory: nobody can tell
         }
-        let second = if block.second != 0 { block.second } else { block.phys + room as u64 };
+        let second = block.second.unwrap_or(block.phys + room as u64);
         if !rest.is_empty() && !memory.read(second, rest) {
             return;
         }

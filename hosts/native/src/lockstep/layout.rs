@@ -25,13 +25,13 @@ pub const NOTHING: u32 = 0x4000_0000;
 /// With paging, code and data are mapped a second time from here on, with rights of their own.
 pub const ALIAS: u32 = 0x30_0000;
 /// Where the kernel's pages are with paging.
-const KERNEL: u32 = 0xC000_0000;
+pub(super) const KERNEL: u32 = 0xC000_0000;
 const GDT: u32 = 0x1000;
 const IDT: u32 = 0x2000;
 const TSS: u32 = 0x4000;
-const HANDLERS: u32 = 0x5000;
+pub(super) const HANDLERS: u32 = 0x5000;
 const STACK_TOP: u32 = 0x8FF0;
-const DIRECTORY: u32 = 0x9000;
+pub(super) const DIRECTORY: u32 = 0x9000;
 const TABLE_LOW: u32 = 0xA000;
 const TABLE_HIGH: u32 = 0xB000;
 /// Vectors with a handler.

@@ -4,9 +4,11 @@
 //! - [`program`] and `encode` make programs, `layout` the guest that they run in, [`io`] its outside world.
 //! - [`Lockstep`] runs them, with budgets and disturbances at random.
 //! - [`invariants`] holds the recompiler's invariants against the state in between.
+//! - [`faults`] forces page faults and holds the state against the one before.
 //! - [`report`] makes a failing program small and shows it.
 
 mod encode;
+pub mod faults;
 pub mod invariants;
 pub mod io;
 pub mod layout;
@@ -14,6 +16,7 @@ pub mod program;
 pub mod report;
 
 use crate::random::Rng;
+use crate::undefined::undefined_flags;
 use io::World;
 use layout::{ALIAS, CODE, CODE_PAGES, DATA, PAGE, RAM};
 use nomad86::archive::Archive;
@@ -60,6 +63,9 @@ pub struct Counts {
     pub exits: u64,
     /// Exceptions and interrupts that stopped a run.
     pub halts: u64,
+    /// Programs that read flags which the manuals leave undefined, by jumping into the middle of instructions,
+    /// and differed.
+    pub open: u64,
 }
 
 impl Counts {
@@ -70,6 +76,7 @@ impl Counts {
         self.instructions += other.instructions;
         self.exits += other.exits;
         self.halts += other.halts;
+        self.open += other.open;
     }
 }
 
@@ -157,6 +164,8 @@ pub struct Lockstep {
     states: [Vec<u8>; 2],
     /// What was done.
     pub counts: Counts,
+    /// Lines for each exit, when wanted.
+    pub trace: Option<Vec<String>>,
 }
 
 /// Why there is no lockstep.
@@ -185,6 +194,7 @@ impl Lockstep {
             pool,
             states: [Vec::new(), Vec::new()],
             counts: Counts::default(),
+            trace: None,
         })
     }
 
@@ -202,14 +212,38 @@ impl Lockstep {
         self.counts.blocks += self.translated() - translated;
         self.counts.exits += run.exits;
         self.counts.instructions += self.interpreter.cpu.count;
+        if result.is_err() && !program.precise && self.flags_open() {
+            self.counts.open += 1;
+            return Ok(());
+        }
         result
+    }
+
+    /// Whether an instruction was decoded that leaves flags undefined. Where flags need not be exact they then
+    /// are what this host makes of them.
+    fn flags_open(&self) -> bool {
+        let mut open = false;
+        self.recompiler.cache.visit(|_, insts| {
+            open |= insts.iter().any(|inst| undefined_flags(inst.row(), None, 32) & !encode::AF != 0);
+        });
+        open
     }
 
     fn translated(&self) -> u64 {
         self.jits.iter().map(|jit| jit.stats.translated).sum()
     }
 
+    /// Puts RAM and both processors where a program begins.
     fn load(&mut self, program: &Program, rng: &mut Rng) {
+        self.prepare(program, rng);
+        for side in [&mut self.interpreter, &mut self.recompiler] {
+            side.load(&self.image);
+            layout::place(&mut side.cpu, program);
+        }
+    }
+
+    /// RAM as a program finds it.
+    fn prepare(&mut self, program: &Program, rng: &mut Rng) {
         layout::image(program, &mut self.image);
         let (code, data) = (CODE as usize, DATA as usize);
         self.image[code..data].fill(rng.pick(&[0xF4, 0x90, 0xCC]));
@@ -220,11 +254,50 @@ impl Lockstep {
         }
         let from = rng.below((self.pool.len() - (RAM - DATA) as usize) as u32) as usize;
         self.image[data..].copy_from_slice(&self.pool[from..from + (RAM - DATA) as usize]);
-        for side in [&mut self.interpreter, &mut self.recompiler] {
-            side.load(&self.image);
-            layout::place(&mut side.cpu, program);
+    }
+
+    /// Runs a program with faults forced at its instructions, see [`faults`].
+    ///
+    /// # Errors
+    /// What a fault changed.
+    pub fn force_faults(&mut self, program: &Program, done: &mut faults::Forced) -> Result<(), Vec<String>> {
+        self.prepare(program, &mut Rng::new(program.seed));
+        let jit = &mut self.jits[1];
+        faults::run(&mut self.recompiler, jit, program, &self.image, done)
+    }
+}
+
+/// Whether the processor stands in a handler.
+fn in_handler(cpu: &Cpu) -> bool {
+    cpu.eip & 0xFFFF_F000 & !layout::KERNEL == layout::HANDLERS && !cpu.v86() && cpu.seg[1].base == 0
+}
+
+/// Status flags that instructions from EIP on read before they are written. Behind the end of a block all count.
+fn live_flags(side: &mut Side) -> u32 {
+    use nomad86::isa::row::flags::{A, C, O, OSZAPC, P, S, Z};
+    const BITS: [(u8, u32); 6] = [(C, 0x001), (P, 0x004), (A, 0x010), (Z, 0x040), (S, 0x080), (O, 0x800)];
+    let (mut live, mut unwritten) = (0, OSZAPC);
+    let code32 = side.cpu.code32();
+    let mut linear = side.cpu.seg[1].base.wrapping_add(side.cpu.eip);
+    for _ in 0..nomad86::cpu::block::MAX_BLOCK {
+        let mut bytes = [0; nomad86::isa::decode::MAX_LEN];
+        let found =
+            side.cpu.peek(linear, &mut side.world).is_some_and(|at| side.world.memory.read(at, &mut bytes));
+        let inst = nomad86::isa::decode::decode(&bytes, code32, side.cpu.features);
+        let (true, Ok(inst)) = (found, inst) else { break };
+        let row = inst.row();
+        live |= row.reads & unwritten;
+        if row.lowering.ends_block() {
+            break;
+        }
+        unwritten &= !row.writes;
+        linear = linear.wrapping_add(u32::from(inst.len));
+        if unwritten == 0 {
+            break;
         }
     }
+    let live = live | unwritten;
+    BITS.iter().filter(|(flag, _)| live & flag != 0).fold(0, |bits, (_, bit)| bits | bit)
 }
 
 /// A program while it runs.
@@ -242,7 +315,7 @@ struct Running<'p> {
 impl Running<'_> {
     fn to_end(&mut self, pair: &mut Lockstep) -> Result<(), Difference> {
         let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100]);
-        while pair.interpreter.cpu.count < self.program.length && self.exits < 200 {
+        while pair.interpreter.cpu.count < self.program.length && (self.exits < 200 || self.program.once) {
             self.disturb(pair);
             let count = pair.interpreter.cpu.count;
             let limit = count + u64::from(self.rng.within(1..rhythm + 1));
@@ -255,14 +328,21 @@ impl Running<'_> {
             if expected != found {
                 what.push(format!("stop: interpreter {expected:?}, recompiler {found:?}"));
             }
+            // A frame of flags that nobody was going to read lies on the stack.
             let early = expected != Stop::Boundary || pair.interpreter.cpu.count < limit;
-            self.loose |= early && !self.program.precise;
+            self.loose |= !self.program.precise && (early || in_handler(&pair.interpreter.cpu));
             self.compare(pair, &mut what);
             if self.rng.percent(30) {
                 invariants::check(&mut pair.recompiler, &mut what);
             }
+            if let Some(trace) = &mut pair.trace {
+                trace.push(report::exit(self.exits, limit, expected, &pair.interpreter.cpu, self.loose));
+            }
             if !what.is_empty() {
                 return Err(Difference { what, exit: self.exits, from, counts: (count, limit) });
+            }
+            if self.program.once && expected != Stop::Boundary {
+                break;
             }
             self.after(pair, expected);
         }
@@ -274,14 +354,9 @@ impl Running<'_> {
         for side in [&mut pair.interpreter, &mut pair.recompiler] {
             side.world.leave = false;
         }
-        let cpu = &pair.interpreter.cpu;
-        let deliver = pair.interpreter.world.interrupt && cpu.interruptible() && stop != Stop::Shutdown;
-        let vector = 32 + self.rng.below(16) as u8;
-        if deliver {
-            let alive = pair.interpreter.interrupt(vector);
-            let same = pair.recompiler.interrupt(vector);
-            debug_assert_eq!(alive, same);
-            if alive {
+        let waits = pair.interpreter.world.interrupt && pair.interpreter.cpu.interruptible();
+        if waits && stop != Stop::Shutdown {
+            if self.deliver(pair) {
                 return;
             }
         } else if stop == Stop::Boundary && !(self.loose && self.rng.percent(20)) {
@@ -335,9 +410,14 @@ impl Running<'_> {
                 }
             }
         }
-        if d.evictions && dice[2] < 4 {
-            let side = &mut pair.recompiler;
-            side.cache.clear(&mut side.world.memory);
+        if d.evictions && dice[2] < 6 {
+            if dice[7] < 50 {
+                pair.jits[usize::from(self.program.precise)].clear();
+            } else {
+                for side in [&mut pair.interpreter, &mut pair.recompiler] {
+                    side.cache.clear(&mut side.world.memory);
+                }
+            }
         }
         if d.pages && self.program.paging() && dice[3] < 12 {
             self.change_page(pair, place);
@@ -347,14 +427,25 @@ impl Running<'_> {
             let byte = [0x90, 0x40, 0xF8, 0xCC][dice[5] as usize % 4];
             for side in [&mut pair.interpreter, &mut pair.recompiler] {
                 side.world.memory.write(u64::from(at), &[byte]);
-                // As the machine does when a device has run.
             }
         }
         if d.interrupts && dice[6] < 4 {
             for side in [&mut pair.interpreter, &mut pair.recompiler] {
                 side.world.interrupt = true;
             }
+            if pair.interpreter.cpu.interruptible() && !self.deliver(pair) {
+                self.restart(pair);
+            }
         }
+    }
+
+    /// Takes the interrupt that waits; false when the processor shuts down over it.
+    fn deliver(&mut self, pair: &mut Lockstep) -> bool {
+        let vector = 32 + self.rng.below(16) as u8;
+        let flags = [&pair.interpreter, &pair.recompiler].map(|side| side.cpu.flags.status());
+        self.loose |= flags[0] != flags[1];
+        let alive = pair.interpreter.interrupt(vector);
+        pair.recompiler.interrupt(vector) && alive
     }
 
     /// Makes a page not present, or gives one back.
@@ -381,8 +472,10 @@ impl Running<'_> {
     fn compare(&mut self, pair: &mut Lockstep, what: &mut Vec<String>) {
         let [a, b] = &mut pair.states;
         let status = pair.recompiler.cpu.flags;
-        if self.loose {
-            pair.recompiler.cpu.flags.set_status(pair.interpreter.cpu.flags.status());
+        if !self.program.precise {
+            let matter = if self.loose { 0 } else { live_flags(&mut pair.interpreter) };
+            let exact = pair.interpreter.cpu.flags.status() & !matter | status.status() & matter;
+            pair.recompiler.cpu.flags.set_status(exact);
         }
         pair.interpreter.state(a);
         pair.recompiler.state(b);
@@ -390,7 +483,12 @@ impl Running<'_> {
             report::states(&pair.interpreter.cpu, &pair.recompiler.cpu, what);
         }
         pair.recompiler.cpu.flags = status;
-        let (a, b) = (&pair.interpreter.world, &pair.recompiler.world);
+        let settled = status.status() == pair.interpreter.cpu.flags.status();
+        let (a, b) = (&pair.interpreter.world, &mut pair.recompiler.world);
+        if self.loose && a.accesses == b.accesses {
+            // The frame may have gone to the device.
+            b.trace = a.trace;
+        }
         if (a.accesses, a.trace) != (b.accesses, b.trace) {
             what.push(format!(
                 "the device saw {} accesses, {} from the recompiler, or others",
@@ -403,6 +501,8 @@ impl Running<'_> {
         let (a, b) = (pair.interpreter.ram(), pair.recompiler.ram());
         if a != b {
             self.compare_memory(a, b, what);
+        } else if settled {
+            self.loose = false;
         }
     }
 

@@ -79,9 +79,52 @@ pub struct Program {
     pub pages: Vec<(u32, u32)>,
     /// Instructions to be executed in all.
     pub length: u64,
+    /// Ends at the first HLT instead of going on at another block.
+    pub once: bool,
 }
 
 impl Program {
+    /// A program that is written down: pieces of code by physical address, flat, without paging, at CPL 0. It
+    /// begins with the first piece and ends at the first HLT.
+    #[must_use]
+    pub fn written(pieces: &[(u32, &[u8])]) -> Self {
+        let code: Vec<Placed> =
+            pieces.iter().map(|&(at, bytes)| Placed { at, bytes: bytes.to_vec() }).collect();
+        let entry = code.first().map_or(CODE, |placed| placed.at);
+        Self {
+            seed: 1,
+            addresses: Addresses::Flat,
+            user: false,
+            paged: false,
+            handlers: Handlers::Halt,
+            precise: true,
+            starts: vec![entry],
+            code,
+            entry,
+            registers: [0, 0, 0, 0, DATA + 3 * PAGE, DATA, DATA, DATA],
+            eflags: 2,
+            iopl: 0,
+            cr0: 1 << 16,
+            fs_gs: [selector::USER.1; 2],
+            fx: None,
+            pages: Vec::new(),
+            length: 100_000,
+            once: true,
+        }
+    }
+
+    /// The same with paging: code and data present, writable, and mapped a second time at [`ALIAS`].
+    #[must_use]
+    pub fn with_paging(mut self) -> Self {
+        self.paged = true;
+        self.pages = (0..CODE_PAGES + DATA_PAGES)
+            .flat_map(|page| {
+                [(CODE + page * PAGE, CODE + page * PAGE | 7), (ALIAS + page * PAGE, CODE + page * PAGE | 7)]
+            })
+            .collect();
+        self
+    }
+
     /// Whether page tables are used.
     #[must_use]
     pub fn paging(&self) -> bool {
@@ -158,6 +201,7 @@ impl Program {
             fx: None,
             pages: Vec::new(),
             length: u64::from(rng.within(60..260)),
+            once: false,
         };
         for (flag, percent) in [(0x400, 20), (0x200, 50), (0x100, 1), (0x4_0000, 4)] {
             if rng.percent(percent) {

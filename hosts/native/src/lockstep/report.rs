@@ -3,7 +3,7 @@
 use super::program::Program;
 use super::{Difference, Disturbances, Lockstep};
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
-use nomad86::cpu::Cpu;
+use nomad86::cpu::{Cpu, Stop};
 use std::fmt::Write;
 
 /// Lines for what two processors differ in.
@@ -48,6 +48,29 @@ pub fn states(a: &Cpu, b: &Cpu, what: &mut Vec<String>) {
     if what.len() == before {
         what.push("processor state (another field)".to_owned());
     }
+}
+
+/// A line for one exit.
+#[must_use]
+pub fn exit(number: u64, limit: u64, stop: Stop, cpu: &Cpu, loose: bool) -> String {
+    let code = |n: usize| cpu.regs[n];
+    format!(
+        "exit {number} at {:04x}:{:08x} count {} of {limit} {stop:?} eflags {:06x}{} eax {:08x} ecx {:08x} edx \
+         {:08x} ebx {:08x} esp {:08x} ebp {:08x} esi {:08x} edi {:08x}",
+        cpu.seg[1].selector,
+        cpu.eip,
+        cpu.count,
+        cpu.flags.image(),
+        if loose { "?" } else { "" },
+        code(0),
+        code(1),
+        code(2),
+        code(3),
+        code(4),
+        code(5),
+        code(6),
+        code(7)
+    )
 }
 
 /// Makes a failing program smaller as long as it fails: fewer disturbances, instructions replaced by NOPs.
