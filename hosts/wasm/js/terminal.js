@@ -22,6 +22,10 @@ export class SerialTerminal {
         machine.add_listener("serial0-output", this.shown);
     }
 
+    focus() {
+        this.xterm.focus();
+    }
+
     destroy() {
         this.machine.remove_listener("serial0-output", this.shown);
         this.typed.dispose();

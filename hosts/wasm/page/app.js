@@ -12,6 +12,9 @@ let stopwatch = null;
 // Tests and the curious reach the machine from the console.
 Object.defineProperty(window, "nomad86", { get: () => pc });
 
+/** The guest's kernel need not test all its ciphers first. */
+const QUICK = "quiet cryptomgr.notests";
+
 function say(text, error = false) {
     $("message").textContent = text;
     $("message").hidden = !text;
@@ -40,7 +43,7 @@ async function ask() {
     $("demo-card").hidden = !served.kernel;
     if (served.name) $("demo-text").textContent = `A small Linux to look around in: ${served.name} and busybox.`;
     if (served.bios) $("firmware-text").textContent = "SeaBIOS is there; other firmware can be given here.";
-    if (served.relay) form.network_relay_url.value = new URL(served.relay, location.href).href.replace(/^http/, "ws");
+    if (served.relay_port) form.network_relay_url.value = `ws://${location.hostname}:${served.relay_port}/`;
     else form.network.value = "inbrowser";
 }
 
@@ -51,6 +54,7 @@ function options(start) {
     const chosen = { memory_size: Number(form.memory_size.value) << 20, cmdline: form.cmdline.value };
     if (start === "demo") {
         Object.assign(chosen, { bzimage: { url: served.kernel }, initrd: { url: served.initrd } });
+        chosen.cmdline += ` ${QUICK}`;
     } else {
         for (const name of ["cdrom", "hda", "fda", "bzimage", "initrd", "initial_state"]) {
             if (file(name)) chosen[name] = file(name);
@@ -127,7 +131,7 @@ async function measure() {
     if (last) {
         const seconds = (now - last.now) / 1000;
         const rate = (stats.instructions - last.instructions) / seconds / 1e6;
-        $("s-speed").textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} million instructions/s`;
+        $("s-speed").textContent = `${rate.toFixed(rate < 10 ? 1 : 0)} M instructions/s`;
         $("s-load").textContent = `${Math.min(100, (stats.busy - last.busy) / seconds / 10).toFixed(0)} %`;
     }
     last = { now, instructions: stats.instructions, busy: stats.busy };
@@ -213,7 +217,7 @@ for (const name of ["screen", "serial"]) {
             $(other).hidden = other !== name;
             $(`tab-${other}`).setAttribute("aria-selected", String(other === name));
         }
-        if (name === "serial") pc?.terminal.focus();
+        if (name === "serial") pc?.terminal?.focus();
         else $("screen").querySelector("canvas").focus();
     };
 }

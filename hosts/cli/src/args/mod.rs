@@ -5,6 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod snapshot;
 pub(crate) mod values;
 
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Snapshot(snapshot::Snapshot),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
+    /// Serve the page that runs machines in a browser, with the demo's guest, firmware and a relay
+    Serve(Box<serve::ServeArgs>),
     /// Measure small programs natively, in a machine of ours and under QEMU
     Bench(bench::BenchArgs),
 }
