@@ -11,7 +11,7 @@
 //! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
 //! | [`stats`], [`trace`] | what a machine did, and what it does |
-//! | [`demo`], [`relay`], [`bench`] | the other subcommands |
+//! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
@@ -27,6 +27,7 @@ mod outcome;
 mod relay;
 mod screenshot;
 mod script;
+mod serve;
 mod session;
 mod setup;
 mod state;
@@ -109,6 +110,7 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
         Command::Snapshot(command) => state::command(&command),
         Command::Relay(args) => relay::run(&args),
         Command::Trace(args) => trace::run(*args, steps),
+        Command::Serve(args) => serve::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }
