@@ -85,7 +85,10 @@ fn by_hpet(hpet: acpi::Hpet) -> Option<u64> {
         let passed = hpet.counter.load(Ordering::Relaxed).wrapping_sub(first);
         if passed >= span {
             let counts = counter() - begun;
-            return Some((u128::from(counts) * 1_000_000_000_000_000 / (u128::from(passed) * u128::from(period))) as u64);
+            return Some(
+                (u128::from(counts) * 1_000_000_000_000_000 / (u128::from(passed) * u128::from(period)))
+                    as u64,
+            );
         }
     }
     None

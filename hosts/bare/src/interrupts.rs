@@ -181,10 +181,8 @@ pub(crate) unsafe fn init() {
         *gate = [u32::from(code.0) << 16 | at as u32 & 0xFFFF, middle, (at >> 32) as u32, 0];
     }
     debug_assert_eq!(code.rpl(), PrivilegeLevel::Ring0);
-    let pointer = DescriptorTablePointer {
-        limit: (size_of_val(idt) - 1) as u16,
-        base: VirtAddr::from_ptr(idt),
-    };
+    let pointer =
+        DescriptorTablePointer { limit: (size_of_val(idt) - 1) as u16, base: VirtAddr::from_ptr(idt) };
     // SAFETY: a leaked table whose gates lead to the stubs.
     unsafe { tables::lidt(&pointer) };
 

@@ -33,11 +33,12 @@ mod virtio;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
-use nomad86::config::{Card, CardModel};
+use nomad86::config::{Card, CardModel, ClockMode, Config};
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
 use nomad86::memory::GuestMemory;
-use nomad86::net::MacAddress;
+use nomad86::net::{MacAddress, MacPolicy};
+use nomad86::snapshot::{self, RestoreOptions, SnapshotError};
 use nomad86::time::Duration;
 use options::Options;
 use screen::{Picture, Screen};
@@ -46,6 +47,9 @@ use screen::{Picture, Screen};
 const CODE: usize = 64 << 20;
 /// How long the machine runs between two looks at its text screen.
 const BUDGET: Duration = Duration::from_millis(50);
+/// The same where time passes with instructions: when nothing is executed for so long, the PC sleeps for so long,
+/// so that the world outside keeps up.
+const STEP: Duration = Duration::from_millis(2);
 /// The card's address where the PC has none.
 const MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x86, 0x00, 0x01];
 
@@ -111,12 +115,15 @@ fn run(info: &multiboot::Info, memory: usize) -> Result<(), String> {
     if options.serial {
         host.serial[0] = Box::new(serial::Line);
     }
-    let needed = options.config.memory_needed();
-    let guest = GuestMemory::allocate(needed).map_err(|_| {
-        alloc::format!("the guest wants {} MiB, the PC has {} left", needed >> 20, heap::free_bytes() >> 20)
-    })?;
-    let megabytes = options.config.memory >> 20;
-    let mut machine = Machine::new(options.config, guest).map_err(|error| error.to_string())?;
+    let seed = clock.nanoseconds();
+    let mut machine = match options.state {
+        Some(image) => restore(image, options.mac, seed, mac)?,
+        None => {
+            let memory = memory_for(&options.config)?;
+            Machine::new(options.config, memory).map_err(|error| error.to_string())?
+        }
+    };
+    let megabytes = machine.config().memory >> 20;
     let mut engine = "the interpreter";
     if options.recompile {
         match space.code(CODE) {
@@ -138,26 +145,53 @@ fn run(info: &multiboot::Info, memory: usize) -> Result<(), String> {
             text = Some(screen);
         }
     }
-    let result = live(&mut machine, &mut host, &clock, text.as_mut());
+    let result = live(&mut machine, &mut host, text.as_mut());
     if let Some(port) = options.exit_port {
         port::out32(port, result);
     }
     Ok(())
 }
 
+fn memory_for(config: &Config) -> Result<GuestMemory, String> {
+    let needed = config.memory_needed();
+    GuestMemory::allocate(needed).map_err(|_| {
+        alloc::format!("the guest wants {} MiB, the PC has {} left", needed >> 20, heap::free_bytes() >> 20)
+    })
+}
+
+/// The machine of a state image; `wire` is the address of the PC's card.
+fn restore(image: &'static [u8], policy: MacPolicy, seed: u64, wire: [u8; 6]) -> Result<Machine, String> {
+    let wrong = |error: SnapshotError| alloc::format!("state: {error}");
+    let config = snapshot::config(&mut &*image).map_err(wrong)?;
+    let memory = memory_for(&config)?;
+    let options = RestoreOptions { mac: policy, seed };
+    let restored = Machine::restore(config, memory, &mut &*image, options).map_err(wrong)?;
+    let mut machine = restored.machine;
+    if policy != MacPolicy::Preserve {
+        machine.devices.ne2k.restored(0, policy, MacAddress(wire));
+    }
+    if let Some(macs) = machine.devices.ne2k.macs(0) {
+        log!("state: {} MiB restored; the guest's card is {}", machine.config().memory >> 20, macs.guest);
+    }
+    Ok(machine)
+}
+
 /// Runs the machine until it ends; 0 is a good end.
-fn live(machine: &mut Machine, host: &mut Host, clock: &clock::Counter, mut text: Option<&mut Screen>) -> u32 {
+fn live(machine: &mut Machine, host: &mut Host, mut text: Option<&mut Screen>) -> u32 {
+    let counts = machine.config().clock != ClockMode::Host;
+    let budget = if counts { STEP } else { BUDGET };
     loop {
         let events = interrupts::events();
-        let exit = machine.run(host, BUDGET);
+        let exit = machine.run(host, budget);
         if let Some(screen) = text.as_mut()
             && let Some(shown) = machine.devices.vga.text_screen(&machine.board.memory)
         {
             screen.show_text(&shown);
         }
-       
+
         match exit {
             Exit::Budget | Exit::Reset => {}
+            Exit::Idle { .. } if counts => interrupts::sleep(events, budget.as_nanos() as u64),
             Exit::Idle { until } => {
                 interrupts::sleep(events, until.since(machine.now()));
             }

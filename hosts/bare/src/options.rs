@@ -1,7 +1,7 @@
 //! The machine that the loader's command line and modules ask for.
 //!
-//! Command line: `memory=MiB engine=jit|interp cpu=486|pentium|p6|pentium4|max serial=guest|none
-//! exit-port=PORT`. Modules are named by a word of their lines: `bios vga_bios kernel initrd hda cdrom state`;
+//! Command line: `memory=MiB engine=jit|interp cpu=486|pentium|p6|pentium4|max serial=guest|none icount=N
+//! exit-port=PORT mac=randomise|preserve|translate`. Modules are named by a word of their lines: `bios vga_bios kernel initrd hda cdrom state`;
 //! what stands behind `kernel` is the guest's own command line.
 
 use crate::disk::MemoryDisk;
@@ -9,8 +9,9 @@ use crate::multiboot::{Info, Module};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use nomad86::config::{Config, CpuModel, IdeSlot, Kernel};
+use nomad86::config::{ClockMode, Config, CpuModel, IdeSlot, Kernel};
 use nomad86::host::Drives;
+use nomad86::net::MacPolicy;
 
 /// What was asked for.
 pub(crate) struct Options {
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) serial: bool,
     /// A port to write the result to when the guest ends (QEMU's isa-debug-exit).
     pub(crate) exit_port: Option<u16>,
+    /// What becomes of the address of a state image's card.
+    pub(crate) mac: MacPolicy,
     /// A state image to go on from.
     pub(crate) state: Option<&'static [u8]>,
 }
@@ -53,6 +56,8 @@ impl Options {
         let mut config = Config { memory: 128 << 20, ..Config::default() };
         let (mut recompile, mut serial, mut exit_port, mut state) = (true, true, None, None);
         let mut drives = Drives::default();
+        // The guest keeps its address, and the wire sees the PC's card.
+        let mut mac = MacPolicy::Translate;
         // Loaders put the kernel's own name first.
         for word in info.command_line().split_ascii_whitespace() {
             let Some((name, value)) = word.split_once('=') else { continue };
@@ -76,9 +81,18 @@ impl Options {
                     Some(port) => exit_port = Some(port),
                     None => return wrong("a port"),
                 },
+                // 2^N nanoseconds each, as the command line's --icount shift=N.
+                ("icount", _) => match number(value).filter(|shift| *shift <= 10) {
+                    Some(shift) => config.clock = ClockMode::Virtual { picoseconds: 1000 << shift },
+                    None => return wrong("0 to 10"),
+                },
+                ("mac", "randomise") => mac = MacPolicy::Randomise,
+                ("mac", "preserve") => mac = MacPolicy::Preserve,
+                ("mac", "translate") => mac = MacPolicy::Translate,
+                ("mac", _) => return wrong("randomise, preserve or translate"),
                 _ => {
                     return Err(format!(
-                        "option '{name}' is not known: there are memory=, engine=, cpu=, serial=, exit-port="
+                        "option '{name}' is not known: there are memory=, engine=, cpu=, serial=, icount=, mac=, exit-port="
                     ));
                 }
             }
@@ -116,6 +130,6 @@ impl Options {
             return Err("there is an initrd but no kernel among the modules".to_string());
         }
         config.kernel = has_kernel.then_some(kernel);
-        Ok(Self { config, drives, recompile, serial, exit_port, state })
+        Ok(Self { config, drives, recompile, serial, exit_port, mac, state })
     }
 }

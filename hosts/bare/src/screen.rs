@@ -69,7 +69,9 @@ impl Screen {
     /// Called once: it takes the display's memory for itself.
     pub(crate) unsafe fn new(loader: Option<LinearFramebuffer>) -> Self {
         let usable = |fb: &LinearFramebuffer| {
-            matches!(fb.bpp, 24 | 32) && fb.address != 0 && fb.address + (fb.pitch * fb.height) as u64 <= 4 << 30
+            matches!(fb.bpp, 24 | 32)
+                && fb.address != 0
+                && fb.address + (fb.pitch * fb.height) as u64 <= 4 << 30
         };
         let output = match loader.or_else(bochs).filter(usable) {
             Some(fb) => {
@@ -96,7 +98,9 @@ impl Screen {
     /// What it is, for a message.
     pub(crate) fn describe(&self) -> alloc::string::String {
         match &self.output {
-            Output::Pixels(fb, _) => alloc::format!("{} by {} pixels of {} bits", fb.width, fb.height, fb.bpp),
+            Output::Pixels(fb, _) => {
+                alloc::format!("{} by {} pixels of {} bits", fb.width, fb.height, fb.bpp)
+            }
             Output::Text(_) => "text only, as there is no framebuffer of 24 or 32 bits".into(),
         }
     }
@@ -109,7 +113,9 @@ impl Screen {
         self.line = 0;
         match &mut self.output {
             Output::Pixels(_, bytes) => bytes.fill(0),
-            Output::Text(bytes) => bytes.chunks_exact_mut(2).for_each(|cell| cell.copy_from_slice(&[b' ', 7])),
+            Output::Text(bytes) => {
+                bytes.chunks_exact_mut(2).for_each(|cell| cell.copy_from_slice(&[b' ', 7]))
+            }
         }
     }
 
@@ -155,7 +161,9 @@ impl Screen {
         for row in 0..screen.rows.min(ROWS) {
             for column in 0..screen.columns.min(COLUMNS) {
                 let n = row * screen.columns + column;
-                let (Some(c), Some(attribute)) = (screen.characters.get(n), screen.attributes.get(n)) else { continue };
+                let (Some(c), Some(attribute)) = (screen.characters.get(n), screen.attributes.get(n)) else {
+                    continue;
+                };
                 let code = if c.is_ascii() {
                     *c as u8
                 } else {
@@ -176,7 +184,9 @@ fn convert(fb: &LinearFramebuffer, pixel: u32) -> u32 {
 
 fn put(fb: &LinearFramebuffer, bytes: &mut [u8], x: usize, y: usize, pixel: u32) {
     let size = usize::from(fb.bpp / 8);
-    if x < fb.width && let Some(to) = bytes.get_mut(y * fb.pitch + x * size..).and_then(|b| b.get_mut(..size)) {
+    if x < fb.width
+        && let Some(to) = bytes.get_mut(y * fb.pitch + x * size..).and_then(|b| b.get_mut(..size))
+    {
         to.copy_from_slice(&convert(fb, pixel).to_le_bytes()[..size]);
     }
 }

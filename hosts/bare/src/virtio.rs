@@ -72,8 +72,7 @@ impl Queue {
             // SAFETY: the length is not zero.
             NonNull::new(unsafe { alloc_zeroed(layout) })
         };
-        let queue =
-            Self { number, size, rings: allocate(len)?, buffers: allocate(n / 2 * BUFFER)?, seen: 0 };
+        let queue = Self { number, size, rings: allocate(len)?, buffers: allocate(n / 2 * BUFFER)?, seen: 0 };
         for k in 0..size / 2 {
             let buffer = queue.buffer(k).as_ptr() as u64;
             queue.describe(2 * k, buffer, HEADER, flags | NEXT);
@@ -132,7 +131,8 @@ impl Queue {
         }
         let entry = used + 4 + 8 * usize::from(self.seen % self.size);
         self.seen = self.seen.wrapping_add(1);
-        let (id, len) = (self.field(entry).load(Ordering::Relaxed), self.field(entry + 4).load(Ordering::Relaxed));
+        let (id, len) =
+            (self.field(entry).load(Ordering::Relaxed), self.field(entry + 4).load(Ordering::Relaxed));
         Some((id / 2, len.into()))
     }
 
@@ -157,10 +157,11 @@ pub(crate) struct Card {
 impl Card {
     /// Finds and starts a card; otherwise says what is lacking.
     pub(crate) fn find() -> Result<Self, &'static str> {
-        let function = Function::find(&[(0x1AF4, 0x1000)]).ok_or(match Function::find(&[(0x1AF4, 0x1041)]) {
-            Some(_) => "the virtio-net card has no legacy interface, which this kernel drives",
-            None => "there is no virtio-net card",
-        })?;
+        let function =
+            Function::find(&[(0x1AF4, 0x1000)]).ok_or(match Function::find(&[(0x1AF4, 0x1041)]) {
+                Some(_) => "the virtio-net card has no legacy interface, which this kernel drives",
+                None => "there is no virtio-net card",
+            })?;
         function.enable();
         if !function.has_ports(0) {
             return Err("the virtio-net card has no ports");
