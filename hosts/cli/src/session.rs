@@ -206,7 +206,10 @@ impl Session {
             Wish::Quit => return Some(Outcome::Quit),
             Wish::Pause => self.paused = !self.paused,
             Wish::Screenshot => screen.tell(&screenshot::on_demand(&self.machine)),
-            Wish::Save => screen.tell("this machine's state cannot be saved yet"),
+            Wish::Save => {
+                let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, None);
+                screen.tell(&said);
+            }
         }
         None
     }
