@@ -162,6 +162,19 @@ impl Time {
     }
 }
 
+/// Why runs of instructions ended, and what interrupted them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunStats {
+    /// At their deadline.
+    pub deadlines: u64,
+    /// Something needed attention before.
+    pub events: u64,
+    /// HLT.
+    pub halts: u64,
+    /// Interrupts delivered, NMIs among them.
+    pub interrupts: u64,
+}
+
 /// A PC.
 pub struct Machine {
     /// The processor.
@@ -174,6 +187,8 @@ pub struct Machine {
     pub cache: BlockCache,
     /// The recompiler, when the host has given it memory.
     pub jit: Option<Jit>,
+    /// Counters.
+    pub runs: RunStats,
     config: Config,
     time: Time,
     random: Random,
@@ -210,6 +225,7 @@ impl Machine {
             board,
             cache: BlockCache::new(pages, CacheSize::default()),
             jit: None,
+            runs: RunStats::default(),
             time: Time::new(config.clock),
             random: Random(u64::from_le_bytes(config.uuid[..8].try_into().unwrap_or_default())),
             config,
@@ -338,6 +354,11 @@ impl Machine {
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, now.since(before.1));
+            match stop {
+                Stop::Halt => self.runs.halts += 1,
+                _ if self.cpu.count >= limit => self.runs.deadlines += 1,
+                _ => self.runs.events += 1,
+            }
             if stop == Stop::Shutdown {
                 self.board.now = now;
                 return Exit::TripleFault;
@@ -421,6 +442,7 @@ impl Machine {
             random: &mut self.random,
         };
         if self.cpu.nmi && !self.cpu.nmi_blocked && !self.cpu.shadow {
+            self.runs.interrupts += 1;
             if self.cpu.take_nmi(&mut platform).is_err() {
                 return Some(Exit::TripleFault);
             }
@@ -430,6 +452,7 @@ impl Machine {
             } else {
                 platform.devices.pic.acknowledge()
             };
+            self.runs.interrupts += 1;
             if self.cpu.interrupt(vector, &mut platform).is_err() {
                 return Some(Exit::TripleFault);
             }
