@@ -74,6 +74,35 @@ fn restore(image: &[u8]) -> Result<Machine, SnapshotError> {
     Ok(Machine::restore(config, memory, &mut &*image, preserving())?.machine)
 }
 
+/// One image of each format that was ever released, by the number of its format.
+const FORMATS: &[(u32, &[u8])] = &[(1, include_bytes!("../data/state-1.bin"))];
+
+#[test]
+fn images_of_every_format_are_restored() {
+    assert_eq!(
+        FORMATS.last().unwrap().0,
+        FORMAT,
+        "write one with: cargo test --test state write -- --ignored"
+    );
+    for (format, image) in FORMATS {
+        assert_eq!(snapshot::inspect(&mut &image[..]).unwrap().format, *format);
+        let memory = GuestMemory::allocate(config().memory_needed()).unwrap();
+        let restored = Machine::restore(config(), memory, &mut &image[..], preserving()).unwrap();
+        assert_eq!(restored.unknown, []);
+        let mut machine = restored.machine;
+        let (count, ticks) = (machine.cpu.count, machine.runs.interrupts);
+        machine.run(&mut host(), Duration::from_millis(100));
+        assert!(machine.cpu.count > count + 10_000 && machine.runs.interrupts > ticks + 20);
+    }
+}
+
+#[test]
+#[ignore = "writes a file of the source"]
+fn write_an_image_of_this_format() {
+    let file = format!("{}/tests/data/state-{FORMAT}.bin", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(file, small().1).unwrap();
+}
+
 #[test]
 fn case_73_an_image_that_is_cut_anywhere_is_refused_and_the_machine_before_stays_usable() {
     let (mut machine, image) = small();
