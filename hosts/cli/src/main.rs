@@ -8,6 +8,7 @@
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`screenshot`] | the screen as a file |
 //! | [`script`] | `--expect`, `--type` and the like |
+//! | [`monitor`] | commands for the running machine |
 //! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
 //! | [`stats`], [`trace`] | what a machine did, and what it does |
@@ -22,6 +23,7 @@ mod disk;
 mod files;
 mod firmware;
 mod lines;
+mod monitor;
 mod network;
 mod outcome;
 mod relay;
