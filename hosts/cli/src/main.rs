@@ -9,7 +9,7 @@
 //! | [`screenshot`] | the screen as a file |
 //! | [`script`] | `--expect`, `--type` and the like |
 //! | [`state`] | saving and restoring, `snapshot` |
-//! | [`terminal`] | the user's terminal, left as it was found |
+//! | [`terminal`], [`display`] | the user's terminal, left as it was found, and the machine's screen on it |
 //! | [`demo`], [`relay`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
 //! | [`outcome`] | how it ended, as an exit code and a message |
@@ -18,6 +18,7 @@ mod args;
 mod bench;
 mod demo;
 mod disk;
+mod display;
 mod files;
 mod firmware;
 mod lines;

@@ -229,8 +229,10 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         cables.plug(spec, capture.as_ref(), &bell)?;
     }
     host.networks = std::mem::take(&mut cables.networks);
-    // Power on: drives look at their media.
-    machine.reset(&mut host);
+    if plan.args.restore.is_none() {
+        // Power on: drives look at their media.
+        machine.reset(&mut host);
+    }
     let paced = match clock {
         ClockMode::Host => false,
         ClockMode::Virtual { .. } => plan.args.icount.is_some_and(|clock| clock.sleep),

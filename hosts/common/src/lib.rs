@@ -7,6 +7,7 @@ pub mod disk;
 pub mod guest;
 pub mod input;
 pub mod net;
+pub mod render;
 pub mod screen;
 pub mod screenshot;
 pub mod state;
