@@ -44,7 +44,8 @@ pub(super) fn live(
     let kernel = Kernel {
         image: read(&files.kernel),
         initrd: Some(initrd),
-        command_line: format!("console=ttyS0 quiet{}", setup.append),
+        // On a busy host ticks are lost, and Linux then distrusts the one clock that is right.
+        command_line: format!("console=ttyS0 quiet tsc=reliable{}", setup.append),
         ..Kernel::default()
     };
     let config = Config { memory: MEMORY, kernel: Some(kernel), cards: setup.cards, ..Config::default() };
