@@ -29,7 +29,7 @@ pub(crate) fn run(mut args: RunArgs, steps: Vec<Step>) -> Result<Outcome, Failur
         args.serial.push(SerialSpec::Stdio);
     }
     if args.append.is_none() {
-        args.append = Some(format!("console=ttyS0 quiet {}", server.parameter()));
+        args.append = Some(format!("console=ttyS0 quiet loglevel=3 {}", server.parameter()));
     }
     setup::build(setup::Plan::new(args, steps)?)?.run()
 }

@@ -10,6 +10,7 @@
 //! | [`script`] | `--expect`, `--type` and the like |
 //! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
+//! | [`stats`], [`trace`] | what a machine did, and what it does |
 //! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
 //! | [`outcome`] | how it ended, as an exit code and a message |
@@ -30,7 +31,9 @@ mod serve;
 mod session;
 mod setup;
 mod state;
+mod stats;
 mod terminal;
+mod trace;
 
 use args::{Cli, Command};
 use clap::error::ErrorKind;
@@ -106,6 +109,7 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
         Command::Disk(command) => disk::run(&command),
         Command::Snapshot(command) => state::command(&command),
         Command::Relay(args) => relay::run(&args),
+        Command::Trace(args) => trace::run(*args, steps),
         Command::Serve(args) => serve::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

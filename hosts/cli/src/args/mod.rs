@@ -7,6 +7,7 @@ pub(crate) mod relay;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod snapshot;
+pub(crate) mod trace;
 pub(crate) mod values;
 
 use clap::{Parser, Subcommand};
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Snapshot(snapshot::Snapshot),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
+    /// Show instructions as they are executed, or a block as guest and host see it
+    Trace(Box<trace::TraceArgs>),
     /// Serve the page that runs machines in a browser, with the demo's guest, firmware and a relay
     Serve(Box<serve::ServeArgs>),
     /// Measure small programs natively, in a machine of ours and under QEMU
