@@ -26,7 +26,7 @@ pub(crate) fn run(command: &DiskCommand) -> Result<Outcome, Failure> {
         }
         DiskCommand::Info { file } => info(file).map(|info| print!("{}", describe(&info))),
         DiskCommand::Commit { file } => commit(file).map(|sectors| {
-            println!("{} KiB written to the base", sectors * SECTOR as u64 >> 10);
+            println!("{} KiB written to the base", sectors / 2);
         }),
         DiskCommand::Export { file, to } => export(file, to),
     };

@@ -8,6 +8,7 @@ use crate::screenshot;
 use crate::script::Script;
 use crate::setup::Plan;
 use crate::state::Saver;
+use crate::stats;
 use crate::terminal;
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
@@ -27,16 +28,15 @@ const NAP: Duration = Duration::from_millis(500);
 
 /// A machine with all around it.
 pub(crate) struct Session {
-    machine: Machine,
-    host: Host,
+    pub(crate) machine: Machine,
+    pub(crate) host: Host,
     ends: Vec<End>,
     input: InputQueue,
     bedside: Bedside,
     script: Script,
     plan: Plan,
     saver: Saver,
-    /// Must outlive the host's networks.
-    _cables: Cables,
+    cables: Cables,
     /// What shows the machine, if anything does.
     pub(crate) screen: Option<Box<dyn Screen>>,
     /// The user has stopped the machine.
@@ -74,7 +74,7 @@ impl Session {
             script,
             saver: Saver::new(&plan),
             plan,
-            _cables: cables,
+            cables,
             screen: None,
             paused: false,
             keyboard: None,
@@ -100,6 +100,15 @@ impl Session {
             screenshot::at_end(&self.machine, path)?;
         }
         terminal::restore();
+        if self.plan.args.stats {
+            eprint!("{}", stats::text(&self.machine, self.begun.elapsed()));
+        }
+        if let Some(path) = &self.plan.args.perf_map {
+            let path = if path.as_os_str().is_empty() { stats::perf_map_default() } else { path.clone() };
+            stats::perf_map(&self.machine, &path).map_err(|error| {
+                Failure::host(format!("--perf-map {}: {}", path.display(), crate::files::reason(&error)))
+            })?;
+        }
         if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
             self.show_last();
         }
@@ -118,6 +127,7 @@ impl Session {
             }
             self.speak()
                 .map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
+            self.tell();
             self.search();
             if self.script.fulfilled() {
                 return Ok(Outcome::Expected);
@@ -260,6 +270,18 @@ impl Session {
         let Some(screen) = self.machine.devices.vga.text_screen(&self.machine.board.memory) else { return };
         let rows = (0..screen.rows).map(|row| screen.row(row)).filter(|row| !row.is_empty());
         rows.for_each(|row| eprintln!("| {row}"));
+    }
+
+    /// Tells what has become of the networks, where it does not disturb the picture.
+    fn tell(&mut self) {
+        if matches!(self.plan.display, DisplaySpec::Terminal(_)) {
+            return;
+        }
+        let end = if self.raw { "\r\n" } else { "\n" };
+        for line in self.cables.news() {
+            // Nobody reads what cannot be written.
+            let _ = write!(io::stderr(), "nomad86: {line}{end}");
+        }
     }
 
     fn act(&mut self) {

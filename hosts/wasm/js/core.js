@@ -55,6 +55,11 @@ export class Core {
                 present: (at, width, height, text, y, rows) =>
                     h.present({ at, width, height, columns: text >>> 16, lines: text & 0xffff, y, rows }),
                 play: (at, frames) => h.play(new Int16Array(this.exports.memory.buffer, at, frames * 2)),
+                image: (from, at, room) => {
+                    const part = this.image.subarray(from, from + room);
+                    bytes(at, part.length).set(part);
+                    return part.length;
+                },
                 answer: (at, len) => {
                     this.answers.push(bytes(at, len).slice());
                 },
@@ -115,6 +120,28 @@ export class Core {
         }
         this.machine = this.exports.machine_new(builder);
         if (!this.machine) throw new Error(this.takeText());
+    }
+
+    /**
+     * Builds the machine from a state image.
+     * @param {Uint8Array} image
+     * @param {string} mac `randomise`, `preserve` or `translate`
+     * @param {number} seed where new addresses come from
+     * @returns {{ unknown: string[], missing: string[], cards: { guest: string, wire: string }[] }}
+     */
+    restore(image, mac, seed) {
+        this.image = image;
+        this.machine = this.lend([mac], (at, len) => this.exports.machine_restore(at, len, seed));
+        this.image = null;
+        const text = this.takeText();
+        if (!this.machine) throw new Error(text);
+        return JSON.parse(text);
+    }
+
+    /** The machine's state image. */
+    save() {
+        this.exports.save(this.machine);
+        return this.takeAnswer();
     }
 
     /** Runs for so many milliseconds; see EXIT. */

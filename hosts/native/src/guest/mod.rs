@@ -4,6 +4,7 @@
 //! ([`Guest::run`]). Guests of one test run side by side, as machines do.
 
 mod machine;
+mod process;
 
 use machine::Order;
 use nomad86::config::{Card, CardModel};
@@ -12,6 +13,7 @@ use nomad86::machine::Machine;
 use nomad86::net::MacAddress;
 use nomad86_host::guest::{self, cpio::Cpio};
 use nomad86_host::net::bell::{Bedside, Bell};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -107,19 +109,24 @@ impl Setup {
     /// When there is no guest to be had.
     #[must_use]
     pub fn start(self) -> Guest {
-        let files = guest::debian(&guest::cache_folder(), &mut |_| ())
-            .unwrap_or_else(|error| panic!("no Debian guest: {error}"));
+        let files = files();
         let bedside = Bedside::default();
         let bell = bedside.bell();
-        let (orders, inbox) = channel();
-        let (outbox, output) = channel();
         let name = self.name.clone();
-        let thread = std::thread::Builder::new()
-            .name(name.clone())
-            .spawn(move || machine::live(self, &files, &bedside, &inbox, &outbox))
-            .expect("there is a thread for each machine");
-        Guest { name, orders, output, bell, heard: String::new(), thread: Some(thread), number: 0 }
+        Guest::spawn(name, bell, move |orders, output| {
+            machine::live(self, &files, &bedside, &orders, &output)
+        })
     }
+}
+
+/// The guest's files, for other emulators.
+///
+/// # Panics
+/// When there is no guest to be had.
+#[must_use]
+pub fn files() -> guest::Guest {
+    guest::debian(&guest::cache_folder(), &mut |_| ())
+        .unwrap_or_else(|error| panic!("no Debian guest: {error}"))
 }
 
 impl Engine {
@@ -145,6 +152,28 @@ pub struct Guest {
 }
 
 impl Guest {
+    fn spawn(
+        name: String,
+        bell: Bell,
+        live: impl FnOnce(Receiver<Order>, Sender<Vec<u8>>) + Send + 'static,
+    ) -> Self {
+        let (orders, inbox) = channel();
+        let (outbox, output) = channel();
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || live(inbox, outbox))
+            .expect("there is a thread for each machine");
+        Self { name, orders, output, bell, heard: String::new(), thread: Some(thread), number: 0 }
+    }
+
+    /// The guest in another emulator: a program whose standard input and output are the serial line.
+    #[must_use]
+    pub fn other(name: &str, program: Command) -> Self {
+        Self::spawn(name.to_owned(), Bell::default(), |orders, output| {
+            process::live(program, &orders, output);
+        })
+    }
+
     /// Waits for the shell and makes it silent.
     ///
     /// # Panics
@@ -209,7 +238,8 @@ impl Guest {
         let mark = format!(":{}>", self.number);
         let text = self.wait_for(&mark, limit);
         let (output, status) = text.trim_end_matches(&mark).rsplit_once('<').unwrap_or(("", "1"));
-        (status.parse().unwrap_or(1), output.replace('\r', ""))
+        // What stands first is the end of the line with the last mark.
+        (status.parse().unwrap_or(1), output.replace('\r', "").trim_start_matches('\n').to_owned())
     }
 
     /// Waits until the guest writes `text`; returns all up to its end.
