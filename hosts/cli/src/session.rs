@@ -1,6 +1,7 @@
 //! The loop around the machine: input to it, output from it, and sleep while it has nothing to do.
 
 use crate::args::values::DisplaySpec;
+use crate::display::TerminalDisplay;
 use crate::lines::End;
 use crate::monitor::{self, Prompt};
 use crate::network::Cables;
@@ -11,7 +12,7 @@ use crate::setup::Plan;
 use crate::state::Saver;
 use crate::stats;
 use crate::terminal;
-use nomad86::host::{Console, Host, InputEvent};
+use nomad86::host::{Console, Host, InputEvent, Key};
 use nomad86::machine::{Exit, Machine};
 use nomad86_host::input::{InputQueue, chord_named};
 use nomad86_host::net::bell::Bedside;
@@ -26,6 +27,8 @@ use std::time::{Duration, Instant};
 const BUDGET: Duration = Duration::from_millis(10);
 /// How often the screen is searched for text.
 const SEARCH: Duration = Duration::from_millis(100);
+/// The same while there are keys that the guest has not taken.
+const TYPING: Duration = Duration::from_millis(5);
 /// The longest sleep of an idle machine.
 const NAP: Duration = Duration::from_millis(500);
 
@@ -42,6 +45,8 @@ pub(crate) struct Session {
     cables: Cables,
     /// What shows the machine, if anything does.
     pub(crate) screen: Option<Box<dyn Screen>>,
+    /// The terminal, when the machine's screen is there.
+    display: Option<TerminalDisplay>,
     /// The user has stopped the machine.
     paused: bool,
     keyboard: Option<Receiver<Vec<u8>>>,
@@ -86,6 +91,7 @@ impl Session {
             plan,
             cables,
             screen: None,
+            display: None,
             paused: false,
             keyboard: None,
             escape: false,
@@ -105,6 +111,9 @@ impl Session {
         if shows || self.ends.iter().any(End::is_terminal) {
             self.raw = io::stdin().is_terminal() && io::stdout().is_terminal() && terminal::make_raw();
             self.keyboard = Some(terminal::reader(self.bedside.bell()));
+        }
+        if let DisplaySpec::Terminal(graphics) = self.plan.display {
+            self.display = Some(TerminalDisplay::open(graphics).map_err(output)?);
         }
         self.begun = Instant::now();
         let outcome = self.live();
@@ -137,8 +146,10 @@ impl Session {
             if let Some(outcome) = self.show(exit) {
                 return Ok(outcome);
             }
-            self.speak()
-                .map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
+            self.speak().map_err(output)?;
+            if let Some(display) = &mut self.display {
+                display.show(&self.machine).map_err(output)?;
+            }
             self.tell();
             self.search();
             if self.script.fulfilled() {
@@ -195,6 +206,12 @@ impl Session {
         if let Some(screen) = &self.screen {
             pause = pause.min(screen.patience());
         }
+        if let Some(display) = &self.display {
+            pause = pause.min(display.patience());
+        }
+        if self.input.waiting() > 0 {
+            pause = pause.min(TYPING);
+        }
         if let Some(timeout) = self.plan.args.timeout {
             pause = pause.min(timeout.saturating_sub(self.begun.elapsed()));
         }
@@ -231,7 +248,12 @@ impl Session {
         if let Some(number) = terminal::signal() {
             return Some(Outcome::Signal(number));
         }
-        terminal::continued();
+        if terminal::continued()
+            && let Some(display) = &mut self.display
+        {
+            // Showing it will fail as well, and is told of.
+            let _ = display.again();
+        }
         if terminal::asked_to_save() {
             self.save();
         }
@@ -252,6 +274,14 @@ impl Session {
                     (true, b'x') => return Some(Outcome::Quit),
                     (true, b'h' | b'?') => self.say(HELP),
                     (true, b's') => self.save(),
+                    (true, b'p') => {
+                        let said = screenshot::on_demand(&self.machine);
+                        self.say(&format!("\nnomad86: {said}\n"));
+                    }
+                    (true, b'd') => self.input.chord(&[Key::ControlLeft, Key::AltLeft, Key::Delete]),
+                    (true, digit @ b'1'..=b'9') => {
+                        self.input.chord(&[Key::AltLeft, FUNCTION_KEYS[usize::from(digit - b'1')]]);
+                    }
                     (true, b'c') => self.switch(),
                     (false, byte) if self.prompt.is_some() => {
                         if let Some(outcome) = self.prompted(byte) {
@@ -417,13 +447,18 @@ impl Session {
 
     /// Bytes from the terminal for the guest.
     fn typed(&mut self, bytes: &[u8]) {
-        if let Some(end) = self.ends.iter_mut().find(|end| end.is_terminal()) {
+        if let Some(display) = &mut self.display {
+            display.typed(bytes, &self.input);
+        } else if let Some(end) = self.ends.iter_mut().find(|end| end.is_terminal()) {
             end.send(bytes);
         }
     }
 
     /// Text for the user beside the guest's.
-    fn say(&self, text: &str) {
+    fn say(&mut self, text: &str) {
+        if let Some(display) = &mut self.display {
+            return display.tell(text);
+        }
         let mut out = io::stderr().lock();
         let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
     }
@@ -487,10 +522,21 @@ impl Session {
     }
 }
 
+/// Output could not be written.
+fn output(error: io::Error) -> Failure {
+    Failure::host(format!("output: {}", crate::files::reason(&error)))
+}
+
+const FUNCTION_KEYS: [Key; 9] =
+    [Key::F1, Key::F2, Key::F3, Key::F4, Key::F5, Key::F6, Key::F7, Key::F8, Key::F9];
+
 const HELP: &str = "
 Ctrl-A h   this help
 Ctrl-A s   save the machine's state
 Ctrl-A c   to the monitor, and back
+Ctrl-A p   write the screen to a PNG file
+Ctrl-A d   press Ctrl-Alt-Delete
+Ctrl-A 1 to 9   press Alt-F1 to Alt-F9
 Ctrl-A x   end the machine
 Ctrl-A Ctrl-A   send Ctrl-A
 ";

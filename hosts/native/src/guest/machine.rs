@@ -89,7 +89,8 @@ fn built(setup: &mut Setup, files: &guest::Guest) -> Machine {
     let kernel = Kernel {
         image: read(&files.kernel),
         initrd: Some(initrd),
-        command_line: format!("console=ttyS0 quiet{}", setup.append),
+        // On a busy host ticks are lost, and Linux then distrusts the one clock that is right.
+        command_line: format!("console=ttyS0 quiet tsc=reliable{}", setup.append),
         ..Kernel::default()
     };
     let cards = std::mem::take(&mut setup.cards);
