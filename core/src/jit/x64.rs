@@ -2,13 +2,14 @@
 #![allow(unsafe_code)]
 
 use super::asm::{Asm, Label};
-use super::emit::{Done, Emitter, Jump, Place, liveness};
-use super::{CodeMemory, JitStats, NO_LINK, Shared};
+use super::emit::{Done, Emitter, Files, Jump, Place, liveness};
+use super::{CodeMemory, JitStats, NO_LINK, Shared, fp};
 use crate::cpu::block::{BlockCache, MAX_BLOCK};
 use crate::cpu::flags::bit;
 use crate::cpu::tlb::ENTRIES;
 use crate::cpu::{Cpu, Io};
 use crate::isa::Inst;
+use crate::isa::decode::Features;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -24,6 +25,7 @@ const BLOCK_ROOM: usize = 64 << 10;
 /// Sites and links that the recompiler can remember before it starts over.
 const SITES: usize = 1 << 20;
 const LINKS: usize = 1 << 18;
+const PLACED: usize = 1 << 18;
 
 /// An instruction that translated code may leave to the interpreter.
 #[derive(Clone, Copy)]
@@ -41,6 +43,12 @@ pub(super) struct Site {
     pub(super) flags_out: bool,
     /// The block ends behind it.
     pub(super) end: bool,
+    /// Register files to load again behind it.
+    pub(super) files: u8,
+    /// Distance to the last x87 instruction before it whose pointers are not noted, or 0.
+    pub(super) x87: u8,
+    /// The same for the last one with a memory operand.
+    pub(super) x87_memory: u8,
 }
 
 /// Offsets of what code reaches through r14 and r12.
@@ -99,6 +107,8 @@ pub(super) struct Thunks {
     exit: usize,
     /// CALLed with a site in r11d.
     pub(super) interpret: usize,
+    /// Those of x87, MMX and SSE state.
+    pub(super) fp: fp::Thunks,
     end: usize,
 }
 
@@ -115,9 +125,9 @@ const EMPTY: Entry = Entry { eip: 0, key: u32::MAX, code: 0 };
 
 /// A translated block.
 #[derive(Clone, Copy)]
-struct Code {
+pub(super) struct Code {
     /// Entry from the table or the dispatcher: EIP in r8d, flags in memory.
-    lookup: u32,
+    pub(super) lookup: u32,
     /// Entry by a link, flags in RFLAGS.
     direct: u32,
     /// Entry by a link, flags in memory.
@@ -145,16 +155,20 @@ struct Link {
 
 /// The recompiler.
 pub struct Jit {
-    memory: Box<dyn CodeMemory>,
-    at: usize,
+    pub(super) memory: Box<dyn CodeMemory>,
+    pub(super) at: usize,
     thunks: Thunks,
-    blocks: Vec<Code>,
+    pub(super) blocks: Vec<Code>,
+    /// Start and length of pieces of code, in order.
+    pub(super) placed: Vec<(u32, u32)>,
     entries: Box<[Entry; TABLE]>,
     links: Vec<Link>,
     sites: Vec<Site>,
     asm: Asm,
     /// Every flag is exact at every fault and boundary, whether anybody looks or not.
     precise: bool,
+    /// Extensions that the host has, and whether it is AMD's.
+    host: (Features, bool),
     heat: u16,
     /// The block cache's generation that the code belongs to.
     generation: u32,
@@ -165,6 +179,24 @@ pub struct Jit {
 // SAFETY: the pointers in `sites` lead into the block cache of the same machine and are used only while that
 // machine runs, by the thread that runs it.
 unsafe impl Send for Jit {}
+
+const fn r(n: i32) -> i32 {
+    REGS + 4 * n
+}
+
+fn save(a: &mut Asm) {
+    dynasm!(a ; .arch x64
+        ; mov [r14 + r(0)], eax ; mov [r14 + r(1)], ecx ; mov [r14 + r(2)], edx ; mov [r14 + r(3)], ebx
+        ; mov [r14 + r(4)], r15d ; mov [r14 + r(5)], ebp ; mov [r14 + r(6)], esi ; mov [r14 + r(7)], edi
+        ; mov [r14 + BUDGET], r13);
+    fp::save(a);
+}
+
+fn load(a: &mut Asm) {
+    dynasm!(a ; .arch x64
+        ; mov eax, [r14 + r(0)] ; mov ecx, [r14 + r(1)] ; mov edx, [r14 + r(2)] ; mov ebx, [r14 + r(3)]
+        ; mov r15d, [r14 + r(4)] ; mov ebp, [r14 + r(5)] ; mov esi, [r14 + r(6)] ; mov edi, [r14 + r(7)]);
+}
 
 impl Jit {
     /// A recompiler for a cache of up to `blocks` blocks, with code memory from the host. None when the memory
@@ -179,6 +211,7 @@ impl Jit {
             at: 0,
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
+            placed: Vec::with_capacity(PLACED),
             entries: match vec![EMPTY; TABLE].into_boxed_slice().try_into() {
                 Ok(entries) => entries,
                 Err(_) => return None,
@@ -187,6 +220,7 @@ impl Jit {
             sites: Vec::with_capacity(SITES),
             asm: Asm::new(BLOCK_ROOM),
             precise,
+            host: (fp::host_features(), fp::host_is_amd()),
             heat: HEAT,
             generation: 0,
             stats: JitStats::default(),
@@ -195,7 +229,7 @@ impl Jit {
         Some(jit)
     }
 
-    /// Sets how often a block is interpreted before it is translated (0: never).
+    /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
     }
@@ -210,6 +244,7 @@ impl Jit {
             core::ptr::copy_nonoverlapping(self.asm.bytes.as_ptr(), self.memory.writable().add(at), len);
         }
         self.memory.publish(at..at + len);
+        self.placed.push((at as u32, len as u32));
         self.at = (at + len).next_multiple_of(16);
         self.stats.bytes += len as u64;
         at
@@ -228,7 +263,6 @@ impl Jit {
     fn emit_thunks(&mut self) {
         let a = &mut self.asm;
         a.clear();
-        let r = |n: i32| REGS + 4 * n;
         // enter(cpu, code)
         self.thunks.enter = a.at();
         dynasm!(a ; .arch x64
@@ -260,12 +294,6 @@ impl Jit {
         self.thunks.miss = a.at();
         dynasm!(a ; .arch x64 ; mov [r14 + EIP], r8d);
         self.thunks.exit = a.at();
-        let save = |a: &mut Asm| {
-            dynasm!(a ; .arch x64
-                ; mov [r14 + r(0)], eax ; mov [r14 + r(1)], ecx ; mov [r14 + r(2)], edx ; mov [r14 + r(3)], ebx
-                ; mov [r14 + r(4)], r15d ; mov [r14 + r(5)], ebp ; mov [r14 + r(6)], esi ; mov [r14 + r(7)], edi
-                ; mov [r14 + BUDGET], r13);
-        };
         save(a);
         let leave = a.label();
         a.bind(leave);
@@ -285,10 +313,9 @@ impl Jit {
             ; test eax, eax);
         let out = a.label();
         a.jcc(5, out);
-        dynasm!(a ; .arch x64
-            ; mov eax, [r14 + r(0)] ; mov ecx, [r14 + r(1)] ; mov edx, [r14 + r(2)] ; mov ebx, [r14 + r(3)]
-            ; mov r15d, [r14 + r(4)] ; mov ebp, [r14 + r(5)] ; mov esi, [r14 + r(6)] ; mov edi, [r14 + r(7)]
-            ; ret);
+        load(a);
+        dynasm!(a ; .arch x64 ; ret);
+        self.thunks.fp = fp::Thunks::emit(a, save, load, out);
         a.bind(out);
         dynasm!(a ; .arch x64 ; add rsp, 8);
         a.jmp(leave);
@@ -299,6 +326,9 @@ impl Jit {
             &mut self.thunks.miss,
             &mut self.thunks.exit,
             &mut self.thunks.interpret,
+            &mut self.thunks.fp.unload,
+            &mut self.thunks.fp.load,
+            &mut self.thunks.fp.fill,
         ] {
             *offset += base;
         }
@@ -308,6 +338,7 @@ impl Jit {
     /// Drops all code. The block cache was or will be emptied, or its blocks are translated anew.
     pub fn clear(&mut self) {
         self.at = self.thunks.end;
+        self.placed.clear();
         self.blocks.fill(NO_CODE);
         self.entries.fill(EMPTY);
         self.links.clear();
@@ -345,6 +376,7 @@ impl Jit {
         if self.at + BLOCK_ROOM > self.memory.len()
             || self.sites.len() + 4 * MAX_BLOCK > SITES
             || self.links.len() + 4 > LINKS
+            || self.placed.len() == PLACED
         {
             self.clear();
             return false;
@@ -366,6 +398,10 @@ impl Jit {
             block_total: count as u32,
             first: insts.as_ptr(),
             precise: self.precise,
+            insts,
+            files: Files::default(),
+            host: self.host.0,
+            amd: self.host.1,
         };
         let budget_out: Label = w.asm.label();
         let (lookup, direct, saved) = (w.asm.label(), w.asm.label(), w.asm.label());
@@ -396,6 +432,7 @@ impl Jit {
             let p = Place { index: n as u32, live: live[n], before, offset };
             if i.row().lowering.is_flow() {
                 let next = (offset + u32::from(block.len)) as i32;
+                w.note_pointers(offset);
                 jumps = w.branch(i, p, next);
                 ended = true;
             } else if w.inst(i, p) == Done::Ended {
@@ -403,6 +440,7 @@ impl Jit {
             }
         }
         if !ended {
+            w.note_pointers(offset);
             let next = (offset + u32::from(block.len)) as i32;
             jumps.push(Jump { condition: None, target: next, saved: false });
         }
@@ -500,7 +538,7 @@ impl Jit {
             self.generation = cache.generation;
         }
         if self.blocks[number as usize].lookup == 0 {
-            if cache.warm(number) < self.heat || self.heat == 0 {
+            if cache.warm(number) < self.heat {
                 return None;
             }
             if !self.translate(cache, number) {
@@ -530,6 +568,9 @@ impl Jit {
         s.tlb = cpu.tlb.base() as usize + cpu.tlb_mode as usize * ENTRIES * 8;
         s.entries = self.entries.as_ptr() as usize;
         s.interpret = interpret as *const () as usize;
+        s.fill = fill as *const () as usize;
+        let region = self.memory.executable() as usize;
+        (s.load, s.unload) = (region + self.thunks.fp.load, region + self.thunks.fp.unload);
         s.link = NO_LINK;
         s.trap = None;
         s.flags = pack(cpu.flags.status());
@@ -546,6 +587,7 @@ impl Jit {
             let enter: unsafe extern "sysv64" fn(*mut Cpu, usize) = core::mem::transmute(enter);
             enter(cpu, code);
         }
+        fp::spill(cpu);
         if cpu.jit.site == NO_LINK {
             // Left between blocks.
             cpu.count = (cpu.jit.limit as i64 - cpu.jit.budget) as u64;
@@ -594,6 +636,7 @@ unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 {
     if s.flags_in {
         c.flags.set_status(unpack(c.jit.flags));
     }
+    fp::before(c, i, s);
     // SAFETY: `enter` stored the words of a reference that it still borrows.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
     match (i.run)(c, i, io) {
@@ -615,4 +658,27 @@ unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 {
             1
         }
     }
+}
+
+/// Puts register files into the host's registers, before the site's instruction or behind it; where that cannot be,
+/// the interpreter executes the instruction and translated code is left. Answers as [`interpret`].
+///
+/// # Safety
+/// As for [`interpret`].
+unsafe extern "sysv64" fn fill(cpu: *mut Cpu, site: u32, files: u32) -> u32 {
+    // SAFETY: see `interpret`.
+    let c = unsafe { &mut *cpu };
+    let files = files as u8;
+    if fp::load(c, files & !fp::BEHIND) {
+        return 0;
+    }
+    if files & fp::BEHIND == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { interpret(cpu, site) };
+    }
+    // The interpreter has left EIP behind the instruction and the count at the block's beginning.
+    c.count += u64::from(c.at) + 1;
+    c.at = 0;
+    c.jit.site = site;
+    1
 }

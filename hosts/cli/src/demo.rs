@@ -37,12 +37,12 @@ pub(crate) fn run(mut args: RunArgs, steps: Vec<Step>) -> Result<Outcome, Failur
 
 /// One line that is written over and over; where nobody sees it move, each text once.
 #[derive(Default)]
-struct ProgressLine {
+pub(crate) struct ProgressLine {
     shown: String,
 }
 
 impl ProgressLine {
-    fn show(&mut self, text: &str) {
+    pub(crate) fn show(&mut self, text: &str) {
         if self.shown == text {
             return;
         }
@@ -59,7 +59,7 @@ impl ProgressLine {
         self.shown = text.to_owned();
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if !self.shown.is_empty() && io::stderr().is_terminal() {
             eprint!("\r\x1B[K");
         }

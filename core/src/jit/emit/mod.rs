@@ -3,13 +3,18 @@
 
 mod alu;
 mod branch;
+mod fp;
 mod mov;
 mod operand;
 mod stack;
 
+pub(super) use fp::Files;
+
 use super::asm::{Asm, Label, Rm, host};
+use super::fp::BEHIND;
 use super::x64::{Offsets, Site, Thunks};
 use crate::isa::Inst;
+use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
 use crate::isa::row::flags::OSZAPC;
 use crate::isa::row::{Flags, Lowering, Operand};
@@ -62,6 +67,8 @@ pub(super) enum Cold {
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`.
     Slow { from: Label, next: Label, site: u32, restore: bool },
+    /// Register files are loaded for the instruction.
+    Load { from: Label, back: Label, site: u32, files: u8 },
 }
 
 /// A direct jump to another block.
@@ -86,6 +93,12 @@ pub(super) struct Emitter<'a> {
     pub(super) first: *const Inst,
     /// Flags are exact everywhere, and the same on every host.
     pub(super) precise: bool,
+    pub(super) insts: &'a [Inst],
+    pub(super) files: Files,
+    /// Extensions that the host has.
+    pub(super) host: Features,
+    /// The host's processor does as the interpreter where makers differ.
+    pub(super) amd: bool,
 }
 
 impl Emitter<'_> {
@@ -106,7 +119,11 @@ impl Emitter<'_> {
         // while the block cache that owns the instruction cannot change.
         let inst = self.first.wrapping_add(p.index as usize);
         let _ = i;
+        let (files, x87, x87_memory) = self.files_at(p.index);
         self.sites.push(Site {
+            files,
+            x87,
+            x87_memory,
             inst,
             total: self.block_total,
             index: p.index,
@@ -132,6 +149,7 @@ impl Emitter<'_> {
         if flags_out && !end {
             self.restore_flags();
         }
+        self.files_unknown();
         if end { Done::Ended } else { Done::Next }
     }
 
@@ -199,7 +217,8 @@ impl Emitter<'_> {
             L::Leave => self.leave(i, p),
             L::Plain => self.plain(i),
             L::Nop => Some(Done::Next),
-            L::Call | L::End | L::Same | L::String => None,
+            L::Same | L::Store => self.same(i, p),
+            L::Call | L::End | L::String => None,
             L::Jump
             | L::JumpIndirect
             | L::CallNear
@@ -234,10 +253,23 @@ impl Emitter<'_> {
                     self.asm.jcc(4, back);
                     self.asm.jmp(slow);
                 }
+                Cold::Load { from, back, site, files } => {
+                    self.asm.bind(from);
+                    self.asm.mov_imm(R11, site);
+                    self.asm.mov_imm(R10, u32::from(files));
+                    self.asm.call_outside(self.thunks.fp.fill);
+                    self.asm.jmp(back);
+                }
                 Cold::Slow { from, next, site, restore } => {
                     self.asm.bind(from);
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
+                    let files = self.sites[site as usize].files;
+                    if files != 0 && next != from {
+                        self.asm.mov_imm(R11, site);
+                        self.asm.mov_imm(R10, u32::from(files | BEHIND));
+                        self.asm.call_outside(self.thunks.fp.fill);
+                    }
                     if restore {
                         self.restore_flags();
                     }

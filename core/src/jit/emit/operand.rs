@@ -26,6 +26,11 @@ impl Emitter<'_> {
 
     /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS and r10 are lost.
     pub(super) fn check(&mut self, size: u8, write: bool, slow: Label) {
+        self.check_aligned(size, false, write, slow);
+    }
+
+    /// The same; with `aligned` an operand that is not at a multiple of its size is left to the interpreter.
+    pub(super) fn check_aligned(&mut self, size: u8, aligned: bool, write: bool, slow: Label) {
         let table = if write { self.o.write_table } else { 0 };
         dynasm!(self.asm ; .arch x64
             ; mov r9d, r8d
@@ -34,8 +39,12 @@ impl Emitter<'_> {
             ; test r9, r9);
         self.asm.jcc(4, slow);
         if size > 1 {
-            let mask = (size - 1) as i8;
+            let mask = (size.next_power_of_two() - 1) as i8;
             dynasm!(self.asm ; .arch x64 ; test r8b, mask);
+            if aligned {
+                self.asm.jcc(5, slow);
+                return;
+            }
             let (from, back) = (self.asm.label(), self.asm.label());
             self.asm.jcc(5, from);
             self.asm.bind(back);
@@ -97,6 +106,35 @@ impl Emitter<'_> {
             self.restore_flags();
         }
         body(self, Rm::Guest);
+        self.asm.bind(next);
+        let restore = p.live & OSZAPC != 0;
+        let site = self.site(i, p, needed, restore, false);
+        self.cold.push(Cold::Slow { from: slow, next, site, restore });
+        Done::Next
+    }
+
+    /// As [`Self::with_memory`], for operands that may have to be aligned; `body` also gets the label of the slow
+    /// way. None of these instructions reads flags.
+    pub(super) fn with_cell(
+        &mut self,
+        i: &Inst,
+        p: Place,
+        (size, aligned): (u8, bool),
+        write: bool,
+        body: impl FnOnce(&mut Self, Rm, Label),
+    ) -> Done {
+        let needed = p.before & OSZAPC != 0;
+        let survive = p.live & !i.row().writes & OSZAPC != 0;
+        let (slow, next) = (self.asm.label(), self.asm.label());
+        if needed {
+            self.save_flags();
+        }
+        self.address(i, size, write, slow);
+        self.check_aligned(size, aligned, write, slow);
+        if survive {
+            self.restore_flags();
+        }
+        body(self, Rm::Guest, slow);
         self.asm.bind(next);
         let restore = p.live & OSZAPC != 0;
         let site = self.site(i, p, needed, restore, false);

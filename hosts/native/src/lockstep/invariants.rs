@@ -27,7 +27,7 @@ pub fn translations(side: &mut Side, what: &mut Vec<String>) {
         let write = table & 1 != 0;
         let access = Access { write, user: table & 2 != 0, fetch: false };
         let name = || format!("TLB entry of table {table} for {linear:08x}");
-        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world) else {
+        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world.memory) else {
             what.push(format!("{}: a walk faults", name()));
             continue;
         };

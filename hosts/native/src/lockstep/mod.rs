@@ -281,8 +281,10 @@ fn live_flags(side: &mut Side) -> u32 {
     let mut linear = side.cpu.seg[1].base.wrapping_add(side.cpu.eip);
     for _ in 0..nomad86::cpu::block::MAX_BLOCK {
         let mut bytes = [0; nomad86::isa::decode::MAX_LEN];
-        let found =
-            side.cpu.peek(linear, &mut side.world).is_some_and(|at| side.world.memory.read(at, &mut bytes));
+        let found = side
+            .cpu
+            .peek(linear, &mut side.world.memory)
+            .is_some_and(|at| side.world.memory.read(at, &mut bytes));
         let inst = nomad86::isa::decode::decode(&bytes, code32, side.cpu.features);
         let (true, Ok(inst)) = (found, inst) else { break };
         let row = inst.row();
