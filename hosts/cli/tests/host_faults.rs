@@ -79,7 +79,7 @@ fn case_83_a_reader_that_goes_away_ends_the_machine_without_a_panic() {
 fn case_83_without_streams_and_terminal_it_runs_to_its_time() {
     let folder = Folder::new("streams");
     let output = folder
-        .shell("exec <&- >&- TERM=;", "--display none --serial none --debugcon none --timeout 1")
+        .shell("exec <&- >&-; TERM=;", "--display none --serial none --debugcon none --timeout 1")
         .stderr(Stdio::piped())
         .output()
         .unwrap();
