@@ -19,6 +19,7 @@ mod asm;
 mod emit;
 #[cfg(target_arch = "x86_64")]
 mod fp;
+#[cfg(target_arch = "x86_64")]
 mod inspect;
 #[cfg(target_arch = "x86_64")]
 mod x64;
