@@ -12,6 +12,7 @@
 //! | [`terminal`], [`display`] | the user's terminal, left as it was found, and the machine's screen on it |
 //! | [`demo`], [`relay`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
+//! | [`report`], [`screenshot`] | the processor's state, the screen as a file |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
@@ -25,6 +26,7 @@ mod lines;
 mod network;
 mod outcome;
 mod relay;
+mod report;
 mod screenshot;
 mod script;
 mod session;

@@ -5,11 +5,11 @@ use crate::display::TerminalDisplay;
 use crate::lines::End;
 use crate::network::Cables;
 use crate::outcome::{Failure, Outcome};
-use crate::screenshot;
 use crate::script::Script;
 use crate::setup::Plan;
 use crate::state::Saver;
 use crate::terminal;
+use crate::{files, report, screenshot};
 use nomad86::host::{Host, Key};
 use nomad86::machine::{Exit, Machine};
 use nomad86_host::input::InputQueue;
@@ -108,7 +108,14 @@ impl Session {
         if let Some(path) = &self.plan.args.screenshot {
             screenshot::at_end(&self.machine, path)?;
         }
+        if let Some(path) = &self.plan.args.dump_state {
+            let state = report::json(&self.machine, &self.plan.args.dump_memory);
+            files::replace("--dump-state", path, format!("{state:#}\n").as_bytes())?;
+        }
         terminal::restore();
+        if self.plan.args.stats {
+            eprintln!("nomad86: {}", report::stats(&self.machine, self.begun.elapsed()));
+        }
         if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
             self.show_last();
         }
@@ -164,9 +171,9 @@ impl Session {
                 self.machine.reset(&mut self.host);
                 self.plan.args.no_reboot.then_some(Outcome::Reset)
             }
-            Exit::TripleFault => Some(Outcome::TripleFault(String::new())),
+            Exit::TripleFault => Some(Outcome::TripleFault(report::text(&self.machine))),
             Exit::Halted if self.paused => None,
-            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(String::new())),
+            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(report::text(&self.machine))),
         }
     }
 
