@@ -91,14 +91,19 @@ impl Cpu {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
         let number = match cache.recent(linear, self.code_key) {
             Some(number) => number,
-            None => match self.find_block(cache, linear, io) {
-                Ok(number) => number,
-                Err(trap) => {
-                    self.at = 0;
-                    self.block_eip = self.eip;
-                    return self.trapped(trap, 0, io);
+            None => {
+                let events = io.events();
+                match self.find_block(cache, linear, io) {
+                    Ok(number) if io.events() & !events == 0 => number,
+                    // A device whose memory was fetched from wants attention first, under every engine.
+                    Ok(_) => return Ok(()),
+                    Err(trap) => {
+                        self.at = 0;
+                        self.block_eip = self.eip;
+                        return self.trapped(trap, 0, io);
+                    }
                 }
-            },
+            }
         };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
