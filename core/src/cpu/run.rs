@@ -23,7 +23,6 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Stop {
-        let mut link = NO_LINK;
         while self.count < limit {
             if self.halted {
                 return Stop::Halt;
@@ -31,7 +30,7 @@ impl Cpu {
             let result = if self.stepping || self.shadow {
                 self.step(cache, io)
             } else {
-                self.execute(cache, jit.as_deref_mut(), &mut link, limit, io)
+                self.execute(cache, jit.as_deref_mut(), limit, io)
             };
             if let Err(stop) = result {
                 return stop;
@@ -77,22 +76,10 @@ impl Cpu {
         &mut self,
         cache: &mut BlockCache,
         jit: Option<&mut Jit>,
-        link: &mut u32,
         limit: u64,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
-        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
-        let number = match cache.recent(linear, self.code_key) {
-            Some(number) => number,
-            None => match self.find_block(cache, linear, io) {
-                Ok(number) => number,
-                Err(trap) => {
-                    self.at = 0;
-                    self.block_eip = self.eip;
-                    return self.trapped(trap, 0, io);
-                }
-            },
-        };
+        let Some(number) = self.block_here(cache, io)? else { return Ok(()) };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
         if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
@@ -102,25 +89,54 @@ impl Cpu {
         if let Some(jit) = jit
             && self.flat32
             && left >= u64::from(block.count)
+            && let Some(code) = jit.code(cache, number, self.eip, NO_LINK)
         {
-            let from = core::mem::replace(link, NO_LINK);
-            if let Some(code) = jit.code(cache, number, linear, self.code_key, from) {
-                jit.enter(self, code, limit, io);
-                *link = self.jit.link;
-                return self.after_code(jit, io);
-            }
+            return jit.enter(self, cache, code, limit, io);
         }
         let insts = cache.insts(number);
         self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
     }
 
-    /// Deals with what translated code left for.
-    fn after_code(&mut self, jit: &mut Jit, io: &mut dyn Io) -> Result<(), Stop> {
-        let Some(trap) = self.jit.trap else { return Ok(()) };
-        match jit.site_inst(self.jit.site) {
-            Some((inst, index)) => self.left(trap, &inst, index, io),
-            None => Ok(()),
+    /// The block at EIP, or none when fetching it raised a fault, which has been delivered.
+    pub(crate) fn block_here(
+        &mut self,
+        cache: &mut BlockCache,
+        io: &mut dyn Io,
+    ) -> Result<Option<u32>, Stop> {
+        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
+        if let Some(number) = cache.recent(linear, self.code_key) {
+            return Ok(Some(number));
         }
+        match self.find_block(cache, linear, io) {
+            Ok(number) => Ok(Some(number)),
+            Err(trap) => {
+                self.at = 0;
+                self.block_eip = self.eip;
+                self.trapped(trap, 0, io)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether execution may go on at EIP without looking at anything outside the processor first; `left`
+    /// instructions remain.
+    pub(crate) fn undisturbed(&mut self, left: u64, io: &dyn Io) -> bool {
+        if self.halted || self.stepping || !self.flat32 || left == 0 {
+            return false;
+        }
+        let events = io.events();
+        if events != 0 && (events & !event::INTERRUPT != 0 || self.flags.has(flags::bit::IF)) {
+            return false;
+        }
+        if self.shadow {
+            // Nothing waits that the shadow would hold off, and the next block will not be put off either.
+            if left < MAX_BLOCK as u64 {
+                return false;
+            }
+            self.shadow = false;
+            self.shadow_debug = false;
+        }
+        true
     }
 
     /// Executes instructions of one block from its first.
@@ -158,7 +174,8 @@ impl Cpu {
         if self.seg[seg::CS].limit == 0xFFFF { eip & 0xFFFF } else { eip }
     }
 
-    fn left(&mut self, trap: Trap, i: &Inst, n: u32, io: &mut dyn Io) -> Result<(), Stop> {
+    /// Deals with a trap of the `n`th instruction of the block that began at `block_eip`.
+    pub(crate) fn left(&mut self, trap: Trap, i: &Inst, n: u32, io: &mut dyn Io) -> Result<(), Stop> {
         if trap.kind() == Kind::End {
             self.count += u64::from(n) + 1;
             self.at = 0;
@@ -259,7 +276,7 @@ impl Cpu {
         }
         let access = Access { write: false, user, fetch: true };
         let t = self.translate(linear, access, io)?;
-        self.tlb.fill_code(linear, user, t.phys & !0xFFF);
+        self.tlb.fill_code(linear, user, t.phys, t.global);
         Ok(t.phys)
     }
 
