@@ -79,7 +79,7 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
-        let Some(number) = self.block_here(cache, io)? else { return Ok(()) };
+        let Some(number) = self.block_here(cache, false, io)? else { return Ok(()) };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
         if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
@@ -97,17 +97,28 @@ impl Cpu {
         self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
     }
 
-    /// The block at EIP, or none when fetching it raised a fault, which has been delivered.
+    /// The block at EIP, or none when fetching it raised a fault, which has been delivered; `alone`: that of
+    /// [`mode::ALONE`].
     pub(crate) fn block_here(
         &mut self,
         cache: &mut BlockCache,
+        alone: bool,
         io: &mut dyn Io,
     ) -> Result<Option<u32>, Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
-        if let Some(number) = cache.recent(linear, self.code_key) {
+        let key = self.mode_key();
+        let found = if alone {
+            self.find_block(cache, linear, key | mode::ALONE, io)
+        } else if let Some(number) = cache.recent(linear, self.code_key) {
             return Ok(Some(number));
-        }
-        match self.find_block(cache, linear, io) {
+        } else {
+            let found = self.find_block(cache, linear, key, io);
+            if let Ok(number) = found {
+                cache.remember(linear, self.code_key, number);
+            }
+            found
+        };
+        match found {
             Ok(number) => Ok(Some(number)),
             Err(trap) => {
                 self.at = 0;
@@ -297,14 +308,13 @@ impl Cpu {
         if self.code32() { mode::CODE32 } else { 0 }
     }
 
-    /// Finds or decodes the block at `linear`, and remembers it.
+    /// Finds or decodes the block at `linear` for the mode bits `key`.
     ///
     /// # Errors
     /// #PF or #GP of the first instruction's fetch.
     #[inline(never)]
-    pub fn find_block(&mut self, cache: &mut BlockCache, linear: u32, io: &mut dyn Io) -> Run<u32> {
+    pub fn find_block(&mut self, cache: &mut BlockCache, linear: u32, key: u32, io: &mut dyn Io) -> Run<u32> {
         let phys = self.fetch(linear, io)?;
-        let key = self.mode_key();
         if let Some(number) = cache.find(phys, key) {
             let b: Block = *cache.block(number);
             let same = b.second == 0 || {
@@ -312,13 +322,10 @@ impl Cpu {
                 self.fetch(next, io)? == b.second
             };
             if same {
-                cache.remember(linear, self.code_key, number);
                 return Ok(number);
             }
         }
-        let number = self.decode_block(cache, phys, linear, key, io)?;
-        cache.remember(linear, self.code_key, number);
-        Ok(number)
+        self.decode_block(cache, phys, linear, key, io)
     }
 
     fn decode_block(

@@ -102,8 +102,9 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
     take_back(c);
     let mut link = core::mem::replace(&mut c.jit.link, NO_LINK);
+    let mut alone = core::mem::take(&mut c.jit.alone) != 0;
     let found = loop {
-        match c.block_here(cache, io) {
+        match c.block_here(cache, alone, io) {
             Err(stop) => break Err(stop),
             Ok(Some(number)) => {
                 // Up to the end of the segment, where the dispatcher looks more closely.
@@ -114,6 +115,7 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
         }
         // A fault was delivered: on at its handler.
         link = NO_LINK;
+        alone = false;
         let left = left(c);
         if !c.undisturbed(left, io) {
             break Ok(None);

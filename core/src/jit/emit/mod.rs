@@ -4,11 +4,13 @@
 mod alu;
 mod branch;
 pub(super) mod flags;
+mod group;
 mod mov;
 mod operand;
 mod stack;
 
 use super::asm::{Asm, Label, Rm, host};
+use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, lookup};
 use super::x64::Site;
 use crate::isa::Inst;
@@ -21,7 +23,7 @@ use flags::Where;
 
 /// Scratch registers.
 const R8: u8 = 8;
-const R10: u8 = 10;
+const R9: u8 = 9;
 const R11: u8 = 11;
 /// Guest ESP.
 const ESP: u8 = 15;
@@ -62,9 +64,23 @@ pub(super) enum Cold {
     /// The access may be unaligned inside one page: checked here, then back or on to the slow way.
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`.
-    Slow { from: Label, next: Label, site: u32, restore: bool },
+    Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
+    /// Accesses that were to share a lookup cannot, from this instruction on.
+    Alone { from: Label, index: u32 },
     /// The table of entry points does not have it.
     Miss { from: Label },
+}
+
+/// A way to a block without shared lookups.
+pub(super) struct Alone {
+    /// Position of the rel32 that leads to the stub until it is linked.
+    pub(super) at: usize,
+    /// The way to the dispatcher.
+    pub(super) stub: Label,
+    /// Position of the last rel32 of the stub.
+    pub(super) tail: usize,
+    /// Offset of the first instruction from the EIP base.
+    pub(super) target: i32,
 }
 
 /// A direct jump to another block.
@@ -85,6 +101,16 @@ pub(super) struct Emitter<'a> {
     pub(super) o: Offsets,
     pub(super) block_total: u32,
     pub(super) first: *const Inst,
+    /// Offset of the block in its page.
+    pub(super) offset: u32,
+    /// Offsets of the ends of its instructions from its start.
+    pub(super) ends: &'a [i32],
+    /// Accesses that share a lookup, and whether r10 holds it.
+    pub(super) plan: &'a Plan,
+    pub(super) looked_up: bool,
+    /// Ways out for want of it, whose links come first.
+    pub(super) alone: Vec<Alone>,
+    pub(super) first_link: usize,
     /// Every flag is needed everywhere.
     pub(super) precise: bool,
     /// Where the flags are.
@@ -119,6 +145,7 @@ impl Emitter<'_> {
         self.asm.call_outside(self.thunks.interpret);
         self.flags = Where { host: false, memory: flags_out };
         self.interpreted = true;
+        self.looked_up = false;
         if end { Done::Ended } else { Done::Next }
     }
 
@@ -128,7 +155,8 @@ impl Emitter<'_> {
         self.asm.bind(next);
         let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
         let restore = p.live & OSZAPC != 0 && self.flags.host;
-        self.cold.push(Cold::Slow { from: slow, next, site, restore });
+        let again = self.looked_up.then_some(p.index);
+        self.cold.push(Cold::Slow { from: slow, next, site, restore, again });
     }
 
     /// Lowers an instruction that is not a branch.
@@ -222,20 +250,30 @@ impl Emitter<'_> {
             match self.cold[n] {
                 Cold::Unaligned { from, back, slow, size } => {
                     self.asm.bind(from);
-                    let reach = i32::from(size) - 1;
-                    self.asm.lea(R10, Some(R8), None, reach);
-                    dynasm!(self.asm ; .arch x64 ; xor r10d, r8d ; test r10d, 0xFFFF_F000_u32 as i32);
-                    self.asm.jcc(4, back);
+                    // The last byte's offset in its page is at least size − 1 when all lie in one page; with
+                    // an unaligned address it is never the multiple of the size that this cannot tell apart.
+                    let (reach, mask) = (i32::from(size) - 1, 0x1000 - i32::from(size));
+                    self.asm.lea(R8, Some(R8), None, reach);
+                    dynasm!(self.asm ; .arch x64 ; test r8d, mask);
+                    self.asm.lea(R8, Some(R8), None, -reach);
+                    self.asm.jcc(5, back);
                     self.asm.jmp(slow);
+                }
+                Cold::Alone { from, index } => {
+                    self.asm.bind(from);
+                    self.alone(index);
                 }
                 Cold::Miss { from } => {
                     self.asm.bind(from);
                     self.asm.jmp_outside(self.thunks.miss);
                 }
-                Cold::Slow { from, next, site, restore } => {
+                Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
+                    if let Some(index) = again {
+                        self.look_up_again(index);
+                    }
                     if restore {
                         self.load_flags();
                     }
