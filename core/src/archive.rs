@@ -64,6 +64,15 @@ impl<'a> Archive<'a> {
         }
     }
 
+    /// Bytes that have not been read yet.
+    #[must_use]
+    pub const fn left(&self) -> usize {
+        match &self.mode {
+            Mode::Save(_) => 0,
+            Mode::Load(data) => data.len(),
+        }
+    }
+
     /// Whether all fields were there (always true when saving).
     #[must_use]
     pub const fn finish(self) -> bool {

@@ -1,6 +1,7 @@
 //! The main board: what devices may call. Memory, interrupt lines, deadlines, the I/O map, PCI
 //! configuration space, DMA channels and the latches that reset or end the machine.
 
+use crate::archive::{Archive, Field};
 use crate::devices::DeviceId;
 use crate::devices::audio::Audio;
 use crate::devices::dma::DmaChannels;
@@ -100,7 +101,15 @@ impl IrqLines {
         core::mem::take(&mut self.pulses)
     }
 }
-crate::archive_fields!(IrqLines { holders, levels, pulses });
+
+impl Field for IrqLines {
+    fn archive(&mut self, a: &mut Archive<'_>) {
+        a.field(&mut self.holders);
+        a.field(&mut self.pulses);
+        let up = |line: usize| u32::from(self.holders[line] != 0) << line;
+        self.levels = (0..self.holders.len()).fold(0, |levels, line| levels | up(line));
+    }
+}
 
 /// Who answers at which port: one byte per port.
 pub struct IoMap {
@@ -281,14 +290,18 @@ impl Board {
     }
 
     /// Saves or loads the board's own registers (not memory).
-    pub fn archive(&mut self, a: &mut crate::archive::Archive<'_>) {
+    pub fn archive(&mut self, a: &mut Archive<'_>) {
         a.field(&mut self.now);
+        self.now = self.now.min(Instant(crate::machine::LATEST));
+        a.field(&mut self.epoch);
         a.field(&mut self.irq);
         a.field(&mut self.a20_switches);
+        self.archive_request(a);
         for timer in crate::time::Timer::ALL {
             let mut at = self.timers.get(*timer);
             a.field(&mut at);
-            self.timers.set(*timer, at.unwrap_or(Instant::FAR));
+            // A deadline that passed long ago is no reason to catch up.
+            self.timers.set(*timer, at.map_or(Instant::FAR, |at| at.max(self.now)));
         }
         a.field(&mut self.pci);
         if a.is_loading() {
@@ -297,6 +310,26 @@ impl Board {
         a.field(&mut self.dma);
         a.field(&mut self.audio);
         self.memory.set_a20(self.a20_switches != 0);
+    }
+
+    fn archive_request(&mut self, a: &mut Archive<'_>) {
+        let mut kind: u8 = match self.request {
+            None => 0,
+            Some(Request::Reset) => 1,
+            Some(Request::ResetCpu) => 2,
+            Some(Request::PowerOff) => 3,
+            Some(Request::Exit(_)) => 4,
+        };
+        let mut value = if let Some(Request::Exit(value)) = self.request { value } else { 0 };
+        a.field(&mut kind);
+        a.field(&mut value);
+        self.request = match kind {
+            1 => Some(Request::Reset),
+            2 => Some(Request::ResetCpu),
+            3 => Some(Request::PowerOff),
+            4 => Some(Request::Exit(value)),
+            _ => None,
+        };
     }
 }
 

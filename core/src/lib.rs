@@ -20,4 +20,5 @@ pub mod jit;
 pub mod machine;
 pub mod memory;
 pub mod net;
+pub mod snapshot;
 pub mod time;

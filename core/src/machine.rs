@@ -47,11 +47,25 @@ const SLICE: u64 = 100_000;
 /// A host clock that jumps further than this was suspended: the guest is not made to catch up.
 const PAUSE: u64 = SECOND;
 
+/// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
+pub(crate) const LATEST: u64 = 1 << 60;
+
+/// Random numbers for the guest, in a state of one number that an image can hold.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        Xoshiro256PlusPlus::seed_from_u64(self.0).next_u64()
+    }
+}
+
 /// How virtual time relates to the host's clock and to executed instructions.
 struct Time {
     mode: ClockMode,
-    /// Host time at virtual time zero (host clock).
-    origin: u64,
+    /// Host time at virtual time zero (host clock); before the host's time zero when a machine is restored
+    /// that is older than this host's clock.
+    origin: i64,
     /// Host time last seen.
     last: u64,
     /// Virtual time at `count` instructions (virtual clock).
@@ -83,7 +97,7 @@ impl Time {
             ClockMode::Host => {
                 let now = host.clock.now().0.max(self.last);
                 self.last = now;
-                Instant(now - self.origin)
+                Instant(now.saturating_add_signed(self.origin.saturating_neg()))
             }
             ClockMode::Virtual { picoseconds } => {
                 self.base + (count.wrapping_sub(self.count)).saturating_mul(u64::from(picoseconds)) / 1000
@@ -100,6 +114,20 @@ impl Time {
             ClockMode::Virtual { picoseconds } => u64::from(picoseconds.max(1)),
         };
         (until.since(now).min(SECOND) * 1000).div_ceil(ps).max(1)
+    }
+
+    /// Saves or loads how time comes from instructions. Under the host's clock nothing is kept: the host
+    /// has gone on, the machine has not.
+    fn archive(&mut self, a: &mut Archive<'_>) {
+        let counts = |mode| matches!(mode, ClockMode::Virtual { .. });
+        let mut kept = (counts(self.mode) && self.started).then_some([self.base.0, self.count]);
+        a.field(&mut kept);
+        if a.is_loading() {
+            self.started = false;
+            if let Some([base, count]) = kept.filter(|_| counts(self.mode)) {
+                (self.base, self.count, self.started) = (Instant(base.min(LATEST)), count.min(LATEST), true);
+            }
+        }
     }
 
     /// Learns from a slice of `count` instructions that took `ns`. Short slices count together: were they left
@@ -129,7 +157,7 @@ pub struct Machine {
     pub jit: Option<Jit>,
     config: Config,
     time: Time,
-    random: Xoshiro256PlusPlus,
+    random: Random,
 }
 
 impl Machine {
@@ -138,11 +166,18 @@ impl Machine {
     /// # Errors
     /// Says what is wrong with the configuration.
     pub fn new(config: Config, memory: GuestMemory) -> Result<Self, ConfigError> {
-        config.validate()?;
-        crate::boot::check(&config)?;
         if config.bios.is_empty() && config.kernel.is_none() {
             return Err(ConfigError::NothingToBoot);
         }
+        let mut machine = Self::assemble(config, memory)?;
+        machine.reset(&mut Host::null());
+        Ok(machine)
+    }
+
+    /// Puts the parts together, without power.
+    pub(crate) fn assemble(config: Config, memory: GuestMemory) -> Result<Self, ConfigError> {
+        config.validate()?;
+        crate::boot::check(&config)?;
         let given = memory.len();
         let needed = config.memory_needed();
         let memory = Memory::new(memory, config.memory, config.video_memory, crate::config::ROM_SIZE)
@@ -150,20 +185,16 @@ impl Machine {
         let mut board = Board::new(memory);
         let devices = Devices::new(&config, &mut board);
         let pages = board.memory.backing_len() / crate::memory::PAGE;
-        let mut machine = Self {
+        Ok(Self {
             cpu: Cpu::new(config.cpu),
             devices,
             board,
             cache: BlockCache::new(pages, CacheSize::default()),
             jit: None,
             time: Time::new(config.clock),
-            random: Xoshiro256PlusPlus::seed_from_u64(u64::from_le_bytes(
-                config.uuid[..8].try_into().unwrap_or_default(),
-            )),
+            random: Random(u64::from_le_bytes(config.uuid[..8].try_into().unwrap_or_default())),
             config,
-        };
-        machine.reset(&mut Host::null());
-        Ok(machine)
+        })
     }
 
     /// Gives the recompiler memory for its code; from then on hot code is translated. False when the host's
@@ -188,16 +219,57 @@ impl Machine {
 
     /// Presses the reset button. RAM keeps its contents, as it does in a PC.
     pub fn reset(&mut self, host: &mut Host) {
-        self.board.request = None;
-        self.devices.reset(&mut Bus { board: &mut self.board, host });
-        crate::firmware::place(&self.config, &mut self.board.memory);
-        self.cpu.reset();
+        self.reset_hardware(host);
         if self.config.bios.is_empty() {
             self.start_kernel(host);
         }
         self.cache.clear(&mut self.board.memory);
-        self.board.timers.set(Timer::Service, self.board.now);
         self.settle();
+    }
+
+    /// What a reset does before any code runs.
+    pub(crate) fn reset_hardware(&mut self, host: &mut Host) {
+        self.board.request = None;
+        self.devices.reset(&mut Bus { board: &mut self.board, host });
+        crate::firmware::place(&self.config, &mut self.board.memory);
+        self.cpu.reset();
+        self.board.timers.set(Timer::Service, self.board.now);
+    }
+
+    /// Makes the machine one that nothing follows from but what a state image holds: no translation of an
+    /// address that the guest has changed in its tables since, no code that was overwritten.
+    pub(crate) fn forget_derived(&mut self) {
+        let memory = &mut self.board.memory;
+        if memory.take_code_overflow() {
+            self.cache.clear(memory);
+        }
+        while let Some(write) = memory.take_code_write() {
+            self.cache.invalidate(write.page, write.lines, memory, |block| {
+                if let Some(jit) = &mut self.jit {
+                    jit.drop_block(block);
+                }
+            });
+        }
+        memory.take_map_change();
+        self.cpu.flush_tlb(true);
+    }
+
+    /// Brings everything that an image does not hold in line with what it does.
+    pub(crate) fn settle_restored(&mut self) {
+        self.devices.apic.reload(&mut self.board);
+        self.devices.vga.reload(&mut self.board.memory);
+        self.board.memory.dirty_vram();
+        self.board.memory.take_map_change();
+        self.cpu.flush_tlb(true);
+    }
+
+    /// Makes the guest's random numbers other ones.
+    pub(crate) const fn seed_random(&mut self, seed: u64) {
+        self.random = Random(seed);
+    }
+
+    pub(crate) const fn config_mut(&mut self) -> &mut Config {
+        &mut self.config
     }
 
     /// Does what firmware and a boot loader would have done, for a machine without firmware.
@@ -267,7 +339,7 @@ impl Machine {
         if !self.time.started || now > expected.saturating_add(PAUSE) {
             self.time.started = true;
             self.time.last = now;
-            self.time.origin = now.saturating_sub(self.board.now.0);
+            self.time.origin = now.cast_signed().saturating_sub_unsigned(self.board.now.0);
             self.board.epoch = host.clock.wall().saturating_sub_unsigned(self.board.now.0);
         }
     }
@@ -365,17 +437,25 @@ impl Machine {
                 if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
                     return Some(Exit::Halted);
                 }
+                // What came while the guest was busy has rung no bell.
+                self.board.now = *now;
+                self.service(host);
+                if self.settle() && self.cpu.interruptible() {
+                    return None;
+                }
                 let until = self.next_event().min(end);
                 (until > *now).then_some(Exit::Idle { until })
             }
         }
     }
 
-    /// The next deadline of a device (looks at host input aside, since the host knows when it has some).
+    /// The next deadline of a device (looks at host input aside, since the host knows when it has some, unless
+    /// it is the guest that keeps it waiting).
     fn next_event(&self) -> Instant {
+        let looks = self.devices.ne2k.is_waiting();
         Timer::ALL
             .iter()
-            .filter(|&&t| t != Timer::Service)
+            .filter(|&&t| t != Timer::Service || looks)
             .filter_map(|&t| self.board.timers.get(t))
             .min()
             .unwrap_or(Instant::FAR)
@@ -400,6 +480,10 @@ impl Machine {
     /// Saves or loads everything but RAM, video RAM and the configuration, section by section: `visit` is
     /// called with tag, version and archive function of each.
     pub fn sections(&mut self, mut visit: impl FnMut([u8; 4], u16, &mut dyn FnMut(&mut Archive<'_>))) {
+        visit(*b"TIME", 1, &mut |a| {
+            self.time.archive(a);
+            a.field(&mut self.random.0);
+        });
         visit(*b"CPU ", 1, &mut |a| self.cpu.archive(a));
         visit(*b"BORD", 1, &mut |a| self.board.archive(a));
         self.devices.sections(visit);
@@ -434,7 +518,7 @@ struct Platform<'m> {
     board: &'m mut Board,
     host: &'m mut Host,
     time: &'m mut Time,
-    random: &'m mut Xoshiro256PlusPlus,
+    random: &'m mut Random,
     deadline: Instant,
     interrupt: bool,
     leave: bool,
@@ -522,6 +606,28 @@ impl Io for Platform<'_> {
         self.after();
     }
 
+    fn moves_blocks(&self, port: u16) -> bool {
+        self.board.io.device(port).is_some_and(Devices::moves_blocks)
+    }
+
+    fn port_in_block(&mut self, port: u16, width: Width, bytes: &mut [u8], count: u64) -> usize {
+        let Some(id) = self.board.io.device(port) else { return 0 };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let done = devices.read_block(id, port, width, bytes, &mut bus);
+        self.after();
+        done
+    }
+
+    fn port_out_block(&mut self, port: u16, width: Width, bytes: &[u8], count: u64) -> usize {
+        let Some(id) = self.board.io.device(port) else { return 0 };
+        self.tick(count);
+        let (devices, mut bus) = self.bus();
+        let done = devices.write_block(id, port, width, bytes, &mut bus);
+        self.after();
+        done
+    }
+
     fn nanoseconds(&mut self, count: u64) -> u64 {
         self.time.at(count, self.host).0
     }
@@ -540,14 +646,14 @@ impl Io for Platform<'_> {
     }
 
     fn random(&mut self) -> u64 {
-        self.random.next_u64()
+        self.random.next()
     }
 
     fn events(&self) -> u32 {
-        u32::from(self.leave) * event::LEAVE
-            | u32::from(self.interrupt) * event::INTERRUPT
-            | u32::from(self.board.memory.code_written()) * event::CODE
-            | u32::from(self.board.memory.map_changed()) * event::MAP
+        (u32::from(self.leave) * event::LEAVE)
+            | (u32::from(self.interrupt) * event::INTERRUPT)
+            | (u32::from(self.board.memory.code_written()) * event::CODE)
+            | (u32::from(self.board.memory.map_changed()) * event::MAP)
     }
 }
 

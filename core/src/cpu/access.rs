@@ -253,6 +253,29 @@ impl Cpu {
         true
     }
 
+    /// Whether `len` bytes at `to` can be written directly.
+    pub(crate) fn is_direct_write(&self, to: u32, len: u32) -> bool {
+        len <= PAGE as u32 - (to & 0xFFF) && self.direct(WRITE, to).is_some()
+    }
+
+    /// Stores bytes inside one directly accessible page. False when it did nothing.
+    pub(crate) fn store_direct(&mut self, to: u32, bytes: &[u8]) -> bool {
+        let room = PAGE - (to as usize & 0xFFF);
+        let Some(target) = self.direct(WRITE, to).filter(|_| bytes.len() <= room) else { return false };
+        // SAFETY: the range lies in a page that the TLB calls memory; no reference into it exists.
+        unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        true
+    }
+
+    /// Loads bytes from inside one directly accessible page. False when it did nothing.
+    pub(crate) fn load_direct(&self, from: u32, bytes: &mut [u8]) -> bool {
+        let room = PAGE - (from as usize & 0xFFF);
+        let Some(source) = self.direct(READ, from).filter(|_| bytes.len() <= room) else { return false };
+        // SAFETY: the range lies in a page that the TLB calls memory; no reference into it exists.
+        unsafe { core::ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
+        true
+    }
+
     #[cold]
     #[inline(never)]
     fn read_slow(&mut self, linear: u32, size: u32, user: bool, io: &mut dyn Io) -> Run<[u8; 16]> {

@@ -28,8 +28,8 @@ pub mod mode {
 pub struct Block {
     /// Physical address of its first byte.
     pub phys: PhysAddr,
-    /// Physical address of the page that its last instruction reaches into, or 0.
-    pub second: PhysAddr,
+    /// Physical address of the page that its last instruction reaches into, if it does.
+    pub second: Option<PhysAddr>,
     /// Mode bits.
     pub mode: u32,
     /// First instruction in the arena.
@@ -75,7 +75,9 @@ pub struct CacheSize {
 
 impl Default for CacheSize {
     fn default() -> Self {
-        Self { instructions: 384 << 10, blocks: 96 << 10 }
+        // 14 MiB; half a MiB for hosts that have little.
+        let shift = if cfg!(feature = "small-tlb") { 5 } else { 0 };
+        Self { instructions: 384 << 10 >> shift, blocks: 96 << 10 >> shift }
     }
 }
 
@@ -191,6 +193,15 @@ impl BlockCache {
         &self.insts[b.first as usize..b.first as usize + usize::from(b.count)]
     }
 
+    /// Calls `check` with each live block and its instructions (for tests of the invariants).
+    pub fn visit(&self, mut check: impl FnMut(&Block, &[Inst])) {
+        for (number, block) in (0..).zip(&self.blocks) {
+            if block.live {
+                check(block, self.insts(number));
+            }
+        }
+    }
+
     /// Makes room for a block's worth of instructions, by dropping everything if need be.
     pub fn reserve(&mut self, memory: &mut Memory) {
         if self.insts.len() + MAX_BLOCK > self.size.instructions || self.blocks.len() >= self.size.blocks {
@@ -222,7 +233,7 @@ impl BlockCache {
         let second_page = index(second.and_then(|s| s.1));
         let mut block = Block {
             phys,
-            second: second.map_or(0, |s| s.0),
+            second: second.map(|s| s.0),
             mode,
             first,
             count: insts.len() as u16,

@@ -52,8 +52,8 @@ impl Io for FlatIo {
         self.random
     }
     fn events(&self) -> u32 {
-        u32::from(self.memory.code_written()) * event::CODE
-            | u32::from(self.memory.map_changed()) * event::MAP
+        (u32::from(self.memory.code_written()) * event::CODE)
+            | (u32::from(self.memory.map_changed()) * event::MAP)
     }
 }
 

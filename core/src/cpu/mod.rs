@@ -43,6 +43,21 @@ pub trait Io {
     fn port_in(&mut self, port: u16, width: Width, count: u64) -> u32;
     /// OUT.
     fn port_out(&mut self, port: u16, width: Width, value: u32, count: u64);
+    /// Whether a port moves blocks: [`Io::port_in_block`] and [`Io::port_out_block`] are worth a try.
+    fn moves_blocks(&self, port: u16) -> bool {
+        let _ = port;
+        false
+    }
+    /// As many IN of `width` as fill the front of `bytes`; how many bytes that were, perhaps 0.
+    fn port_in_block(&mut self, port: u16, width: Width, bytes: &mut [u8], count: u64) -> usize {
+        let _ = (port, width, bytes, count);
+        0
+    }
+    /// As many OUT of `width` as take the front of `bytes`; how many bytes that were, perhaps 0.
+    fn port_out_block(&mut self, port: u16, width: Width, bytes: &[u8], count: u64) -> usize {
+        let _ = (port, width, bytes, count);
+        0
+    }
     /// Virtual nanoseconds since the machine was built.
     fn nanoseconds(&mut self, count: u64) -> u64;
     /// The local APIC's base MSR: sets it when a value is given, returns what it is.

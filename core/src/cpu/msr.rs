@@ -82,7 +82,7 @@ impl Default for Msrs {
             mtrr_default: 0,
             mtrr_variable: [0; 16],
             mtrr_fixed: [0; 11],
-            misc_enable: 1,
+            misc_enable: 1 | super::cpuid::LIMIT_LEAVES,
             spec_ctrl: 0,
             bios_signature: 0,
         }

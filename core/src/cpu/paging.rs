@@ -78,7 +78,17 @@ impl Cpu {
             return Some(u64::from(linear));
         }
         let access = Access { write: false, user: false, fetch: false };
-        self.walk(linear, access, io, false).ok().map(|t| t.phys)
+        self.peek_access(linear, access, io).map(|t| t.phys)
+    }
+
+    /// What [`Self::translate`] would give, without any effect. A write is answered for the dirty bit as it is.
+    pub fn peek_access(&mut self, linear: u32, access: Access, io: &mut dyn Io) -> Option<Translation> {
+        if self.cr0 & cr0::PG == 0 {
+            return Some(Translation { phys: u64::from(linear), global: false, writable: true });
+        }
+        let read = self.walk(linear, Access { write: false, ..access }, io, false).ok()?;
+        let found = self.walk(linear, access, io, false).ok()?;
+        Some(Translation { writable: read.writable, ..found })
     }
 
     fn walk(&self, linear: u32, access: Access, io: &mut dyn Io, mark: bool) -> Result<Translation, u16> {

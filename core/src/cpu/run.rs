@@ -23,6 +23,7 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Stop {
+        self.notice(cache, jit.as_deref_mut(), io);
         while self.count < limit {
             if self.halted {
                 return Stop::Halt;
@@ -35,23 +36,29 @@ impl Cpu {
             if let Err(stop) = result {
                 return stop;
             }
-            let events = io.events();
-            if events != 0 {
-                if events & event::CODE != 0 {
-                    self.drop_overwritten(cache, jit.as_deref_mut(), io);
-                }
-                if events & event::MAP != 0 {
-                    io.memory().take_map_change();
-                    self.flush_tlb(true);
-                }
-                if events & event::LEAVE != 0 && !self.shadow
-                    || events & event::INTERRUPT != 0 && self.interruptible()
-                {
-                    return Stop::Boundary;
-                }
+            let events = self.notice(cache, jit.as_deref_mut(), io);
+            if events & event::LEAVE != 0 && !self.shadow
+                || events & event::INTERRUPT != 0 && self.interruptible()
+            {
+                return Stop::Boundary;
             }
         }
         Stop::Boundary
+    }
+
+    /// Takes note of overwritten code and of a changed physical map, which instructions or, between two runs,
+    /// devices have left. Returns what waits.
+    #[inline]
+    fn notice(&mut self, cache: &mut BlockCache, jit: Option<&mut Jit>, io: &mut dyn Io) -> u32 {
+        let events = io.events();
+        if events & event::CODE != 0 {
+            self.drop_overwritten(cache, jit, io);
+        }
+        if events & event::MAP != 0 {
+            io.memory().take_map_change();
+            self.flush_tlb(true);
+        }
+        events
     }
 
     /// Drops blocks whose bytes were overwritten.
@@ -317,9 +324,12 @@ impl Cpu {
         let phys = self.fetch(linear, io)?;
         if let Some(number) = cache.find(phys, key) {
             let b: Block = *cache.block(number);
-            let same = b.second == 0 || {
-                let next = (linear & !0xFFF).wrapping_add(PAGE as u32);
-                self.fetch(next, io)? == b.second
+            let same = match b.second {
+                None => true,
+                Some(second) => {
+                    let next = (linear & !0xFFF).wrapping_add(PAGE as u32);
+                    self.fetch(next, io)? == second
+                }
             };
             if same {
                 return Ok(number);

@@ -70,8 +70,18 @@ pub trait MmioDevice {
     fn mmio_write(&mut self, at: PhysAddr, width: Width, value: u32, bus: &mut Bus<'_>);
 }
 
+/// A device with ports that move data in blocks: many accesses to one port, as INS and OUTS repeat them, done
+/// at once. It must leave the device as the single accesses would have.
+pub trait BlockDevice {
+    /// Does as many reads of `width` at `port` as fill the front of `bytes`; how many bytes that were. What is
+    /// left is read one by one.
+    fn read_block(&mut self, port: u16, width: Width, bytes: &mut [u8], bus: &mut Bus<'_>) -> usize;
+    /// Does as many writes of `width` at `port` as take the front of `bytes`; how many bytes that were.
+    fn write_block(&mut self, port: u16, width: Width, bytes: &[u8], bus: &mut Bus<'_>) -> usize;
+}
+
 macro_rules! devices {
-    ($($(#[$doc:meta])* $name:ident: $Type:ty, $Id:ident, ports [$($ports:expr),*], timers [$($timer:ident),*] $(, $mmio:ident)?;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $Type:ty, $Id:ident, ports [$($ports:expr),*], timers [$($timer:ident),*] $(, $extra:ident)*;)*) => {
         /// Every device of the machine.
         pub struct Devices {
             $($(#[$doc])* pub $name: $Type,)*
@@ -115,14 +125,35 @@ macro_rules! devices {
             /// A memory-mapped read.
             #[allow(unused_variables)]
             pub fn mmio_read(&mut self, id: DeviceId, at: PhysAddr, width: Width, bus: &mut Bus<'_>) -> u32 {
-                $($(if id == DeviceId::$Id { devices!(@$mmio); return self.$name.mmio_read(at, width, bus); })?)*
+                $($(devices!(@mmio $extra if id == DeviceId::$Id { return self.$name.mmio_read(at, width, bus); });)*)*
                 width.ones()
             }
 
             /// A memory-mapped write.
             #[allow(unused_variables)]
             pub fn mmio_write(&mut self, id: DeviceId, at: PhysAddr, width: Width, value: u32, bus: &mut Bus<'_>) {
-                $($(if id == DeviceId::$Id { devices!(@$mmio); return self.$name.mmio_write(at, width, value, bus); })?)*
+                $($(devices!(@mmio $extra if id == DeviceId::$Id { return self.$name.mmio_write(at, width, value, bus); });)*)*
+            }
+
+            /// Whether a device moves blocks.
+            #[must_use]
+            pub fn moves_blocks(id: DeviceId) -> bool {
+                $($(devices!(@block $extra if id == DeviceId::$Id { return true; });)*)*
+                false
+            }
+
+            /// A block read from one port by its owner.
+            #[allow(unused_variables)]
+            pub fn read_block(&mut self, id: DeviceId, port: u16, width: Width, bytes: &mut [u8], bus: &mut Bus<'_>) -> usize {
+                $($(devices!(@block $extra if id == DeviceId::$Id { return self.$name.read_block(port, width, bytes, bus); });)*)*
+                0
+            }
+
+            /// A block written to one port by its owner.
+            #[allow(unused_variables)]
+            pub fn write_block(&mut self, id: DeviceId, port: u16, width: Width, bytes: &[u8], bus: &mut Bus<'_>) -> usize {
+                $($(devices!(@block $extra if id == DeviceId::$Id { return self.$name.write_block(port, width, bytes, bus); });)*)*
+                0
             }
 
             /// The widest access that a device takes.
@@ -156,7 +187,9 @@ macro_rules! devices {
             })*
         }
     };
-    (@mmio) => {};
+    (@mmio mmio $($then:tt)*) => { $($then)* };
+    (@block block $($then:tt)*) => { $($then)* };
+    (@$other:ident $extra:ident $($then:tt)*) => {};
 }
 
 devices! {
@@ -191,7 +224,7 @@ devices! {
     /// Sound Blaster 16.
     sb16: sb16::Sb16, Sb16, ports [0x220..=0x22F], timers [Sb16];
     /// NE2000 network cards.
-    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [];
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [], block;
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }

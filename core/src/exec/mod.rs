@@ -1,6 +1,7 @@
 //! What instructions do, by chapter of the manual. Each function executes one instruction once; rows of the
 //! table name them. They are generic over the operand width ([`Word`]) and the places of the operands.
 
+mod aes;
 mod alu;
 mod bcd;
 mod bits;
@@ -9,14 +10,20 @@ mod far;
 mod io;
 mod mov;
 mod muldiv;
+mod packed;
 mod shift;
+mod sse_float;
+mod sse_move;
+mod sse_string;
 mod stack;
 mod state;
 mod string;
 mod system;
+mod vector;
 mod x87;
 
 pub(crate) use self::io::*;
+pub(crate) use aes::*;
 pub(crate) use alu::*;
 pub(crate) use bcd::*;
 pub(crate) use bits::*;
@@ -24,11 +31,16 @@ pub(crate) use branch::*;
 pub(crate) use far::*;
 pub(crate) use mov::*;
 pub(crate) use muldiv::*;
+pub(crate) use packed::*;
 pub(crate) use shift::*;
+pub(crate) use sse_float::*;
+pub(crate) use sse_move::*;
+pub(crate) use sse_string::*;
 pub(crate) use stack::*;
 pub(crate) use state::*;
 pub(crate) use string::*;
 pub(crate) use system::*;
+pub(crate) use vector::{Loose, Narrow};
 pub(crate) use x87::*;
 
 pub(crate) use crate::cpu::access::Cell;

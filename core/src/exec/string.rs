@@ -2,8 +2,9 @@
 //! that interrupts are served and a fault leaves ESI, EDI and ECX at the element that faulted.
 
 use super::alu::compare;
-use super::io::{read_port, write_port};
+use super::io::{read_port, width, write_port};
 use super::*;
+use crate::cpu::event;
 use crate::cpu::flags::bit;
 use crate::cpu::segment::seg;
 use crate::isa::inst::prefix;
@@ -11,6 +12,8 @@ use crate::isa::inst::prefix;
 const ES: u8 = seg::ES as u8;
 /// Elements that a repeated instruction does before interrupts are looked at.
 const BATCH: u32 = 4096;
+/// Bytes that a device's port moves in one piece at most.
+const BLOCK: usize = 1024;
 
 impl Cpu {
     #[inline(always)]
@@ -66,7 +69,9 @@ fn repeat(
         if left == 0 {
             return Ok(());
         }
-        if budget == 0 || c.stop_at == 0 {
+        // Overwritten code waits until all elements are done: whether a page is known to hold code must not
+        // show in the instruction count.
+        if budget == 0 || c.stop_at == 0 && io.events() & !event::CODE != 0 {
             // Once more from here, after whatever waits.
             c.eip = c.block_eip.wrapping_add(u32::from(i.end - u16::from(i.len)));
             return Err(Trap::END);
@@ -226,25 +231,58 @@ pub(crate) fn cmps<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     )
 }
 
+/// Where a run of `left` elements of `size` bytes from `offset` upwards lies, and how many bytes of it may move
+/// through a port in one piece: no further than page, block and segment go. `linear` checks the segment.
+fn port_run(
+    c: &Cpu,
+    (left, size, offset): (u32, u32, u32),
+    i: &Inst,
+    linear: impl Fn(&Cpu, u32) -> Run<u32>,
+) -> Option<(u32, usize)> {
+    if left == 1 || c.flags.has(bit::DF) {
+        return None;
+    }
+    let at = linear(c, size).ok()?;
+    let room = (0x1000 - (at & 0xFFF)).min(BLOCK as u32);
+    let bytes = left.min(room / size) * size;
+    let whole = bytes != 0 && c.straight(offset, bytes, i) && linear(c, bytes).is_ok();
+    whole.then_some((at, bytes as usize))
+}
+
 /// INS.
 pub(crate) fn ins<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+    let size = W::BITS / 8;
     let port = c.reg16(reg::EDX);
     // The right to the port is checked even when the count is 0.
-    c.check_port(port, W::BITS / 8, io)?;
+    c.check_port(port, size, io)?;
+    let blocks = io.moves_blocks(port);
     repeat(
         c,
         i,
         io,
-        |_, _, _| 0,
+        |c, left, io| {
+            let to = c.index_register(reg::EDI, i);
+            let run = port_run(c, (left, size, to), i, |c, size| c.linear_write(ES, to, size));
+            let Some((target, bytes)) = run.filter(|_| blocks) else { return 0 };
+            // The port must not be read when what comes cannot be stored.
+            if !c.is_direct_write(target, bytes as u32) {
+                return 0;
+            }
+            let mut block = [0; BLOCK];
+            let done = io.port_in_block(port, width::<W>(), &mut block[..bytes], c.executed()).min(bytes);
+            c.store_direct(target, &block[..done]);
+            c.advance(reg::EDI, done as u32, i);
+            done as u32 / size
+        },
         |c, io| {
             // The port must not be read when the element cannot be stored.
             let offset = c.index_register(reg::EDI, i);
-            let linear = c.linear_write(ES, offset, W::BITS / 8)?;
+            let linear = c.linear_write(ES, offset, size)?;
             let user = c.cpl == 3;
-            c.probe_write(linear, W::BITS / 8, user, io)?;
+            c.probe_write(linear, size, user, io)?;
             let value: W = read_port(c, port, io)?;
             c.write(ES, offset, value, io)?;
-            let stride = c.stride(W::BITS / 8);
+            let stride = c.stride(size);
             c.advance(reg::EDI, stride, i);
             Ok(true)
         },
@@ -253,18 +291,31 @@ pub(crate) fn ins<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
 
 /// OUTS.
 pub(crate) fn outs<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+    let size = W::BITS / 8;
     let port = c.reg16(reg::EDX);
     // The right to the port is checked even when the count is 0.
-    c.check_port(port, W::BITS / 8, io)?;
+    c.check_port(port, size, io)?;
+    let blocks = io.moves_blocks(port);
     repeat(
         c,
         i,
         io,
-        |_, _, _| 0,
+        |c, left, io| {
+            let from = c.index_register(reg::ESI, i);
+            let run = port_run(c, (left, size, from), i, |c, size| c.linear_read(i.segment, from, size));
+            let Some((source, bytes)) = run.filter(|_| blocks) else { return 0 };
+            let mut block = [0; BLOCK];
+            if !c.load_direct(source, &mut block[..bytes]) {
+                return 0;
+            }
+            let done = io.port_out_block(port, width::<W>(), &block[..bytes], c.executed()).min(bytes);
+            c.advance(reg::ESI, done as u32, i);
+            done as u32 / size
+        },
         |c, io| {
             let value: W = c.read(i.segment, c.index_register(reg::ESI, i), io)?;
             write_port(c, port, value, io)?;
-            let stride = c.stride(W::BITS / 8);
+            let stride = c.stride(size);
             c.advance(reg::ESI, stride, i);
             Ok(true)
         },

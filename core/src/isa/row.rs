@@ -92,14 +92,15 @@ pub enum Operand {
     // Direct memory offset.
     Ob,
     Ov,
-    // ModRM memory only: byte, word, dword, qword, ten bytes, sixteen bytes, operand size, far pointer,
-    // two operands (BOUND), descriptor-table register, x87 environment and state, any (LEA).
+    // ModRM memory only: byte, word, dword, qword, ten bytes, sixteen bytes (aligned; Mu: or not), operand size,
+    // far pointer, two operands (BOUND), descriptor-table register, x87 environment and state, any (LEA).
     Mb,
     Mw,
     Md,
     Mq,
     Mt,
     Mx,
+    Mu,
     Mv,
     Mp,
     Ma,
@@ -112,9 +113,10 @@ pub enum Operand {
     Sw,
     Cd,
     Dd,
-    // ModRM r/m, always a register.
+    // ModRM r/m, always a register; Rn: which one means nothing.
     Rd,
     Rv,
+    Rn,
     // String operands.
     Xb,
     Xv,
@@ -128,9 +130,10 @@ pub enum Operand {
     Qq,
     Qd,
     Nq,
-    // XMM: reg; r/m or 128, 64, 32, 16 bits of memory; r/m register only; implied XMM0.
+    // XMM: reg; r/m or 128 (aligned; Wu: or not), 64, 32, 16 bits of memory; r/m register only; implied XMM0.
     Vx,
     Wx,
+    Wu,
     Wq,
     Wd,
     Ww,
@@ -148,7 +151,7 @@ impl Operand {
         use Operand::*;
         matches!(
             self,
-            Eb | Ew | Ed | Ev | Rd | Rv | Sti | Qq | Qd | Nq | Wx | Wq | Wd | Ww | Ux | RdMb | RdMw
+            Eb | Ew | Ed | Ev | Rd | Rv | Rn | Sti | Qq | Qd | Nq | Wx | Wu | Wq | Wd | Ww | Ux | RdMb | RdMw
         ) || self.is_memory_only()
     }
 
@@ -156,7 +159,7 @@ impl Operand {
     #[must_use]
     pub const fn is_memory_only(self) -> bool {
         use Operand::*;
-        matches!(self, Mb | Mw | Md | Mq | Mt | Mx | Mv | Mp | Ma | Ms | Menv | Msave | Mfx | M)
+        matches!(self, Mb | Mw | Md | Mq | Mt | Mx | Mu | Mv | Mp | Ma | Ms | Menv | Msave | Mfx | M)
     }
 
     /// Whether it is the reg operand of ModRM.
@@ -356,7 +359,7 @@ impl Row {
             if o.is_memory_only() {
                 return 2;
             }
-            if matches!(o, Sti | Nq | Ux | Rv) {
+            if matches!(o, Sti | Nq | Ux | Rv | Rn) {
                 return 1;
             }
             // MOV to and from control and debug registers ignores mod.
@@ -468,7 +471,7 @@ impl<const N: usize> Index<N> {
 ///
 /// where `size` says how the function is made: `b`, `w`, `d` with that operand width, `v` with 16 and 32 bits,
 /// each also with the types of its operands' places; `V` and `B` with the width alone; `o` with the places
-/// alone; `n` as it stands.
+/// alone; `q` and `x` with the value of an MMX or XMM register and the first two places; `n` as it stands.
 macro_rules! isa {
     ($( $($prefix:ident)? $opcode:literal $(/ $digit:literal)? $(: $exact:literal)? $mnemonic:literal
         ($($o:ident),*) $reads:ident $writes:ident $lowering:ident $feature:ident $size:ident $function:ident; )*) => {
@@ -519,6 +522,13 @@ macro_rules! isa {
          $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
     };
 
+    (@run q $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => { isa!(@vector u64 $f $a $b) };
+    (@run x $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => { isa!(@vector u128 $f $a $b) };
+    (@vector $v:ident $f:ident $a:ident $b:ident) => {
+        [$f::<$v, isa!(@r 0 $a), isa!(@r 1 $b)>, $f::<$v, isa!(@r 0 $a), isa!(@r 1 $b)>,
+         $f::<$v, isa!(@m 0 $a), isa!(@m 1 $b)>, $f::<$v, isa!(@m 0 $a), isa!(@m 1 $b)>]
+    };
+
     // The type of an operand's place: @r in the register form, @m in the memory form.
     (@r $n:tt $o:ident) => { isa!(@fixed r $n $o) };
     (@m $n:tt $o:ident) => { isa!(@fixed m $n $o) };
@@ -533,9 +543,10 @@ macro_rules! isa {
     (@fixed $f:tt $n:tt M) => { $crate::exec::M };
     (@fixed m $n:tt Eb) => { $crate::exec::M }; (@fixed m $n:tt Ew) => { $crate::exec::M };
     (@fixed m $n:tt Ed) => { $crate::exec::M }; (@fixed m $n:tt Ev) => { $crate::exec::M };
-    (@fixed m $n:tt Qq) => { $crate::exec::M }; (@fixed m $n:tt Qd) => { $crate::exec::M };
-    (@fixed m $n:tt Wx) => { $crate::exec::M }; (@fixed m $n:tt Wq) => { $crate::exec::M };
-    (@fixed m $n:tt Wd) => { $crate::exec::M }; (@fixed m $n:tt Ww) => { $crate::exec::M };
+    (@fixed m $n:tt Qq) => { $crate::exec::M }; (@fixed m $n:tt Qd) => { $crate::exec::Narrow<u32> };
+    (@fixed m $n:tt Wx) => { $crate::exec::M }; (@fixed m $n:tt Wq) => { $crate::exec::Narrow<u64> };
+    (@fixed m $n:tt Wd) => { $crate::exec::Narrow<u32> }; (@fixed m $n:tt Ww) => { $crate::exec::Narrow<u16> };
+    (@fixed m $n:tt Wu) => { $crate::exec::Loose }; (@fixed $f:tt $n:tt Mu) => { $crate::exec::Loose };
     (@fixed m $n:tt RdMb) => { $crate::exec::M }; (@fixed m $n:tt RdMw) => { $crate::exec::M };
     (@fixed $f:tt $n:tt $o:ident) => { $crate::exec::R<$n> };
 }

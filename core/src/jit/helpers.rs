@@ -103,6 +103,10 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
     take_back(c);
     let mut link = core::mem::replace(&mut c.jit.link, NO_LINK);
     let mut alone = core::mem::take(&mut c.jit.alone) != 0;
+    if left(c) == 0 {
+        // Not even a fault of the next fetch may happen now.
+        return 0;
+    }
     let found = loop {
         match c.block_here(cache, alone, io) {
             Err(stop) => break Err(stop),

@@ -231,8 +231,8 @@ impl Emitter<'_> {
         self.asm.bind(l.lookup);
         self.asm.lea(9, Some(8), None, -offset);
         self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
-        if block.second != 0 {
-            let page = code_page(block.second) as i32;
+        if let Some(second) = block.second {
+            let page = code_page(second) as i32;
             dynasm!(self.asm ; .arch x64
                 ; add r9d, 0x1000
                 ; mov r10, [r14 + tlb]

@@ -248,7 +248,7 @@ impl Jit {
         if l.guard != 0 {
             self.write(l.guard, code_page(block.phys));
             self.patch(l.at, code.lookup);
-        } else if block.second == 0 {
+        } else if block.second.is_none() {
             self.patch(l.at, if l.saved { code.saved } else { code.direct });
         }
         // From now on the dispatcher need not be asked: the table will know.

@@ -6,23 +6,29 @@
 //! | [`setup`] | options → machine and host |
 //! | [`session`] | the loop around the machine |
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
+//! | [`screenshot`] | the screen as a file |
 //! | [`script`] | `--expect`, `--type` and the like |
+//! | [`state`] | saving and restoring, `snapshot` |
 //! | [`terminal`] | the user's terminal, left as it was found |
 //! | [`demo`], [`relay`], [`bench`] | the other subcommands |
+//! | [`disk`] | disks of a machine, and tools for images |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
 mod bench;
 mod demo;
+mod disk;
 mod files;
 mod firmware;
 mod lines;
 mod network;
 mod outcome;
 mod relay;
+mod screenshot;
 mod script;
 mod session;
 mod setup;
+mod state;
 mod terminal;
 
 use args::{Cli, Command};
@@ -96,6 +102,8 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
             setup::build(plan)?.run()
         }
         Command::Demo(args) => demo::run(*args, steps),
+        Command::Disk(command) => disk::run(&command),
+        Command::Snapshot(command) => state::command(&command),
         Command::Relay(args) => relay::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

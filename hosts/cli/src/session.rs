@@ -4,13 +4,16 @@ use crate::args::values::DisplaySpec;
 use crate::lines::End;
 use crate::network::Cables;
 use crate::outcome::{Failure, Outcome};
+use crate::screenshot;
 use crate::script::Script;
 use crate::setup::Plan;
+use crate::state::Saver;
 use crate::terminal;
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
 use nomad86_host::input::InputQueue;
 use nomad86_host::net::bell::Bedside;
+use nomad86_host::screen::{Screen, State, Wish};
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -31,8 +34,13 @@ pub(crate) struct Session {
     bedside: Bedside,
     script: Script,
     plan: Plan,
+    saver: Saver,
     /// Must outlive the host's networks.
     _cables: Cables,
+    /// What shows the machine, if anything does.
+    pub(crate) screen: Option<Box<dyn Screen>>,
+    /// The user has stopped the machine.
+    paused: bool,
     keyboard: Option<Receiver<Vec<u8>>>,
     /// Ctrl-A was pressed.
     escape: bool,
@@ -64,8 +72,11 @@ impl Session {
             input,
             bedside,
             script,
+            saver: Saver::new(&plan),
             plan,
             _cables: cables,
+            screen: None,
+            paused: false,
             keyboard: None,
             escape: false,
             raw: false,
@@ -78,15 +89,21 @@ impl Session {
     /// Runs the machine to its end.
     pub(crate) fn run(mut self) -> Result<Outcome, Failure> {
         terminal::watch_signals(self.bedside.bell());
-        let shows = self.plan.display != DisplaySpec::None;
+        let shows = matches!(self.plan.display, DisplaySpec::Terminal(_));
         if shows || self.ends.iter().any(End::is_terminal) {
             self.raw = io::stdin().is_terminal() && io::stdout().is_terminal() && terminal::make_raw();
             self.keyboard = Some(terminal::reader(self.bedside.bell()));
         }
         self.begun = Instant::now();
         let outcome = self.live();
+        if let Some(path) = &self.plan.args.screenshot {
+            screenshot::at_end(&self.machine, path)?;
+        }
         terminal::restore();
-        outcome
+        if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
+            self.show_last();
+        }
+        self.saver.end(&mut self.machine, outcome?)
     }
 
     fn live(&mut self) -> Result<Outcome, Failure> {
@@ -95,7 +112,10 @@ impl Session {
                 return Ok(outcome);
             }
             self.act();
-            let exit = self.machine.run(&mut self.host, BUDGET);
+            let exit = if self.paused { Exit::Halted } else { self.machine.run(&mut self.host, BUDGET) };
+            if let Some(outcome) = self.show(exit) {
+                return Ok(outcome);
+            }
             self.speak()
                 .map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
             self.search();
@@ -134,6 +154,7 @@ impl Session {
                 self.plan.args.no_reboot.then_some(Outcome::Reset)
             }
             Exit::TripleFault => Some(Outcome::TripleFault(String::new())),
+            Exit::Halted if self.paused => None,
             Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(String::new())),
         }
     }
@@ -149,6 +170,9 @@ impl Session {
             let ahead = Duration::from_nanos(self.machine.now().0).saturating_sub(self.begun.elapsed());
             pause = if exit == Exit::Halted { NAP } else { ahead };
         }
+        if let Some(screen) = &self.screen {
+            pause = pause.min(screen.patience());
+        }
         if let Some(timeout) = self.plan.args.timeout {
             pause = pause.min(timeout.saturating_sub(self.begun.elapsed()));
         }
@@ -160,12 +184,32 @@ impl Session {
         }
     }
 
+    /// Shows the machine to its user, and does what he wishes.
+    fn show(&mut self, exit: Exit) -> Option<Outcome> {
+        let screen = self.screen.as_mut()?;
+        let state = match exit {
+            _ if self.paused => State::Paused,
+            Exit::Halted => State::Halted,
+            _ => State::Running,
+        };
+        match screen.turn(state)? {
+            Wish::Quit => return Some(Outcome::Quit),
+            Wish::Pause => self.paused = !self.paused,
+            Wish::Screenshot => screen.tell(&screenshot::on_demand(&self.machine)),
+            Wish::Save => screen.tell("this machine's state cannot be saved yet"),
+        }
+        None
+    }
+
     /// Takes what the user typed, and signals.
     fn hear(&mut self) -> Option<Outcome> {
         if let Some(number) = terminal::signal() {
             return Some(Outcome::Signal(number));
         }
         terminal::continued();
+        if terminal::asked_to_save() {
+            self.save();
+        }
         while self.ends.iter().all(|end| !end.is_full())
             && let Some(bytes) = self.keyboard.as_ref().and_then(|keyboard| keyboard.try_recv().ok())
         {
@@ -179,6 +223,7 @@ impl Session {
                     (false, 0x01) => self.escape = true,
                     (true, b'x') => return Some(Outcome::Quit),
                     (true, b'h' | b'?') => self.say(HELP),
+                    (true, b's') => self.save(),
                     (true, 0x01) | (false, _) => plain.push(byte),
                     (true, _) => {}
                 }
@@ -186,6 +231,12 @@ impl Session {
             self.typed(&plain);
         }
         None
+    }
+
+    /// Saves the machine's state and says so.
+    fn save(&mut self) {
+        let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, None);
+        self.say(&format!("\nnomad86: {said}\n"));
     }
 
     /// Bytes from the terminal for the guest.
@@ -197,8 +248,15 @@ impl Session {
 
     /// Text for the user beside the guest's.
     fn say(&self, text: &str) {
-        let mut out = io::stdout().lock();
+        let mut out = io::stderr().lock();
         let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// What the screen showed when the text that was waited for did not come.
+    fn show_last(&self) {
+        let Some(screen) = self.machine.devices.vga.text_screen(&self.machine.board.memory) else { return };
+        let rows = (0..screen.rows).map(|row| screen.row(row)).filter(|row| !row.is_empty());
+        rows.for_each(|row| eprintln!("| {row}"));
     }
 
     fn act(&mut self) {
@@ -243,6 +301,7 @@ impl Session {
 
 const HELP: &str = "
 Ctrl-A h   this help
+Ctrl-A s   save the machine's state
 Ctrl-A x   end the machine
 Ctrl-A Ctrl-A   send Ctrl-A
 ";

@@ -7,13 +7,14 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
-use crate::{files, firmware};
+use crate::{disk, files, firmware, state};
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
 use nomad86_host::clock::{HostClock, wall};
 use nomad86_host::code::DualMapping;
+use nomad86_host::disk::Layout;
 use nomad86_host::input::InputQueue;
 use nomad86_host::net::bell::Bedside;
 use nomad86_host::net::pcap::Capture;
@@ -29,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) serial: [SerialSpec; 4],
     pub(crate) debugcon: SerialSpec,
     pub(crate) nics: Vec<NicSpec>,
+    pub(crate) disks: Layout,
 }
 
 impl Plan {
@@ -74,20 +76,21 @@ impl Plan {
             ));
         }
         let nics = network::specs(&args)?;
-        Ok(Self { args, steps, display, serial, debugcon, nics })
+        let disks = disk::layout(&args)?;
+        Ok(Self { args, steps, display, serial, debugcon, nics, disks })
     }
 
     /// Whether a BIOS is wanted: always, but for kernels whose screen nobody sees.
     fn needs_bios(&self) -> bool {
-        self.args.kernel.is_none() || self.display != DisplaySpec::None
+        self.args.restore.is_none() && (self.args.kernel.is_none() || self.display != DisplaySpec::None)
     }
 }
 
 fn display(args: &RunArgs) -> Result<DisplaySpec, Failure> {
     match args.display {
-        Some(DisplaySpec::Window) => {
-            Err(Failure::configuration("--display sdl: this build has no windows; use term or none"))
-        }
+        Some(DisplaySpec::Window) if !cfg!(feature = "sdl") => Err(Failure::configuration(
+            "--display sdl: this build has no windows: build with --features sdl, or use term or none",
+        )),
         Some(DisplaySpec::Terminal(_)) if args.nographic => {
             Err(Failure::configuration("--display term and --nographic exclude each other: leave one out"))
         }
@@ -169,11 +172,17 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     for spec in &mut plan.nics {
         config.cards.push(network::card(spec)?);
     }
-    let memory = GuestMemory::allocate(config.memory_needed())
-        .map_err(|error| Failure::configuration(error.to_string()))?;
-    let clock = config.clock;
-    let mut machine =
-        Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?;
+    let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
+    let mut machine = match plan.args.restore.clone() {
+        Some(path) => state::restore(&mut plan, config, &path)?,
+        None => {
+            let memory = GuestMemory::allocate(config.memory_needed())
+                .map_err(|error| Failure::configuration(error.to_string()))?;
+            Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?
+        }
+    };
+    let args = &plan.args;
+    let clock = machine.config().clock;
     if args.engine == Some(Engine::Recompiler) {
         // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
         match DualMapping::new(64 << 20) {
@@ -191,6 +200,7 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let bedside = Bedside::default();
     let bell = bedside.bell();
     let mut host = Host::null();
+    host.drives = drives;
     host.clock = Box::new(HostClock::new(offset));
     let input = InputQueue::default();
     host.input = Box::new(input.clone());
@@ -219,11 +229,31 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         cables.plug(spec, capture.as_ref(), &bell)?;
     }
     host.networks = std::mem::take(&mut cables.networks);
+    // Power on: drives look at their media.
+    machine.reset(&mut host);
     let paced = match clock {
         ClockMode::Host => false,
         ClockMode::Virtual { .. } => plan.args.icount.is_some_and(|clock| clock.sleep),
     };
-    Session::new(plan, machine, host, ends, input, bedside, cables, paced)
+    #[cfg(feature = "sdl")]
+    let screen = match plan.display {
+        DisplaySpec::Window => Some(window(&mut host, &input)?),
+        _ => None,
+    };
+    #[cfg(not(feature = "sdl"))]
+    let screen = None;
+    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, paced)?;
+    session.screen = screen;
+    Ok(session)
+}
+
+/// Opens a window.
+#[cfg(feature = "sdl")]
+fn window(host: &mut Host, input: &InputQueue) -> Result<Box<dyn nomad86_host::screen::Screen>, Failure> {
+    let window = nomad86_sdl::Window::open("nomad86", host, input.clone()).map_err(|error| {
+        Failure::configuration(format!("--display sdl: {error}; use --display term or --display none"))
+    })?;
+    Ok(Box::new(window))
 }
 
 /// What is added to the host's civil time, in nanoseconds.

@@ -14,6 +14,9 @@ static SIGNAL: AtomicI32 = AtomicI32::new(0);
 /// The program was stopped and goes on: the terminal is not as we left it.
 static CONTINUED: AtomicBool = AtomicBool::new(false);
 
+/// A signal asked for the machine's state to be saved.
+static SAVE: AtomicBool = AtomicBool::new(false);
+
 /// Alternate screen, no cursor, bracketed paste.
 const ENTER: &[u8] = b"\x1B[?1049h\x1B[?25l\x1B[?2004h\x1B[2J";
 /// All of it undone: colours, pictures, paste, cursor and its shape, main screen.
@@ -80,17 +83,25 @@ pub(crate) fn signal() -> Option<i32> {
     }
 }
 
+/// Whether a signal has asked for the machine's state to be saved since this was asked last.
+pub(crate) fn asked_to_save() -> bool {
+    SAVE.swap(false, Ordering::SeqCst)
+}
+
 /// Notes signals that ask the program to end, and rings `bell`. The second one ends it at once.
 #[cfg(unix)]
 pub(crate) fn watch_signals(bell: Bell) {
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM};
-    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT]) else {
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM, SIGCONT, SIGUSR1])
+    else {
         return;
     };
     let _ = std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGCONT {
                 CONTINUED.store(true, Ordering::SeqCst);
+            } else if signal == SIGUSR1 {
+                SAVE.store(true, Ordering::SeqCst);
             } else if SIGNAL.swap(signal, Ordering::SeqCst) != 0 {
                 restore();
                 std::process::exit(128 + signal);

@@ -7,3 +7,6 @@ pub mod disk;
 pub mod guest;
 pub mod input;
 pub mod net;
+pub mod screen;
+pub mod screenshot;
+pub mod state;

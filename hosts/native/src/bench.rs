@@ -31,3 +31,30 @@ pub fn count(variable: &str, default: u64) -> u64 {
         text.replace('_', "").parse().unwrap_or_else(|_| panic!("{variable}={text} is not a number"))
     })
 }
+
+/// Whether the host is an AMD processor of family 17h or later.
+#[must_use]
+pub fn host_is_zen() -> bool {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
+        line.and_then(|line| line.split(':').nth(1)).map(str::trim).unwrap_or_default()
+    };
+    field("vendor_id") == "AuthenticAMD"
+        && field("cpu family").parse::<u32>().is_ok_and(|family| family >= 0x17)
+}
+
+/// Processor time of this thread, so that measurements do not depend on what else the host does.
+///
+/// # Panics
+/// When the system has no such clock.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[must_use]
+#[allow(unsafe_code)]
+pub fn thread_time() -> std::time::Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer leads to a timespec of ours.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0, "threads have a clock");
+    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

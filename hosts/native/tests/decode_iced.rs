@@ -8,8 +8,6 @@ use iced_x86::{
 };
 use nomad86::isa::decode::{DecodeError, Features, decode};
 use nomad86::isa::inst::NO_REG;
-use nomad86::isa::row::Feature;
-use nomad86::isa::table::ROWS;
 use nomad86::isa::{Inst, Operand};
 use nomad86_native::bench;
 use nomad86_native::random::Rng;
@@ -157,25 +155,6 @@ fn only_theirs(theirs: &Instruction) -> bool {
         F::MONITOR,
     ];
     let features = theirs.cpuid_features();
-    // Extensions whose rows are still to come: none of their kind is in the table.
-    const VECTOR: [(F, Feature); 12] = [
-        (F::MMX, Feature::Mmx),
-        (F::SSE, Feature::Sse),
-        (F::SSE2, Feature::Sse2),
-        (F::SSE3, Feature::Sse3),
-        (F::SSSE3, Feature::Ssse3),
-        (F::SSE4_1, Feature::Sse41),
-        (F::SSE4_2, Feature::Sse42),
-        (F::AES, Feature::Aes),
-        (F::PCLMULQDQ, Feature::Pclmul),
-        (F::FXSR, Feature::Fxsr),
-        (F::CLFSH, Feature::Sse2),
-        (F::PAUSE, Feature::Base),
-    ];
-    let vector_rows = ROWS.iter().any(|row| matches!(row.operands[0], Operand::Vx | Operand::Pq));
-    if !vector_rows && features.iter().any(|f| VECTOR.iter().any(|(known, _)| known == f)) {
-        return true;
-    }
     // LOADALL, IBTS, UMOV and their like exist on one processor only.
     const GONE: [F; 9] = [
         F::INTEL8086_ONLY,
@@ -219,7 +198,8 @@ fn same_mnemonic(inst: &Inst, iced: &str) -> bool {
         "shl" => iced == "sal",
         // Hints, of which iced knows later names.
         "nop" | "prefetch" | "prefetchw" => {
-            iced.starts_with("prefetch") || matches!(iced, "reservednop" | "cldemote" | "rdsspd")
+            iced.starts_with("prefetch")
+                || matches!(iced, "reservednop" | "cldemote" | "rdsspd" | "endbr32" | "endbr64")
         }
         // Later extensions gave F3 a meaning; without them it has none.
         "bsf" => iced == "tzcnt",
@@ -308,7 +288,7 @@ fn register(inst: &Inst, operand: Operand, number: usize) -> Option<Register> {
     let any = |n: u32| if inst.oper16() { word(n) } else { long(n) };
     let n = number as u32;
     use Operand::{
-        Cd, Dd, Eb, Ev, Gb, Gd, Gv, Nq, Pq, Qd, Qq, Rd, Rv, Sti, Sw, Ux, Vx, Wd, Wq, Ww, Wx, Zb, Zd, Zv,
+        Cd, Dd, Eb, Ev, Gb, Gd, Gv, Nq, Pq, Qd, Qq, Rd, Rv, Sti, Sw, Ux, Vx, Wd, Wq, Wu, Ww, Wx, Zb, Zd, Zv,
     };
     Some(match operand {
         Eb | Gb | Zb => R8[number],
@@ -319,7 +299,7 @@ fn register(inst: &Inst, operand: Operand, number: usize) -> Option<Register> {
         Rd | Gd | Zd => long(n),
         Sti => Register::ST0 + n,
         Pq | Qq | Qd | Nq => Register::MM0 + n,
-        Vx | Wx | Wq | Wd | Ww | Ux => Register::XMM0 + n,
+        Vx | Wx | Wu | Wq | Wd | Ww | Ux => Register::XMM0 + n,
         _ => return None,
     })
 }

@@ -380,6 +380,6 @@ impl Chip {
 }
 
 /// Whether an access lies wholly in the data port's range.
-const fn is_data(offset: u16, width: Width) -> bool {
+pub(super) const fn is_data(offset: u16, width: Width) -> bool {
     offset >= port::DATA && offset < port::RESET && offset + width as u16 <= port::RESET
 }

@@ -1,7 +1,8 @@
 //! NE2000 network cards: the RTL8029AS on PCI and its register twin on ISA.
 //!
 //! [`chip`] is the controller by itself, [`ring`], [`filter`], [`transmit`], [`remote_dma`] and [`prom`] its
-//! parts; this file plugs chips into the machine and puts a MAC address translator before each.
+//! parts; this file plugs chips into the machine and puts a MAC address translator before each, [`intake`] says
+//! when a card takes frames.
 //!
 //! Spec: National DP8390D/NS32490D (July 1995); Realtek RTL8029AS LS009.0; Novell NE2000.
 //!
@@ -10,6 +11,7 @@
 
 pub mod chip;
 mod filter;
+mod intake;
 pub mod prom;
 pub mod regs;
 mod remote_dma;
@@ -19,7 +21,7 @@ mod tests;
 mod transmit;
 
 use super::pci::{Bar, Identity, Slot};
-use super::{Bus, Device, DeviceId};
+use super::{BlockDevice, Bus, Device, DeviceId};
 use crate::archive::Archive;
 use crate::board::{Source, Width};
 use crate::config::{CardModel, Config};
@@ -27,10 +29,11 @@ use crate::host::Network;
 use crate::net::{Counters, MacAddress, MacPair, MacPolicy, Translator};
 use crate::time::Timer;
 use alloc::vec::Vec;
-use chip::{Chip, Wire};
+use chip::{Chip, Received, Wire};
+use intake::{BATCH, Intake, Take};
 
-/// Frames that one call of [`Ne2k::poll`] takes from a back end at most.
-const BATCH: usize = 64;
+/// Frames that one call of [`Ne2k::poll`] takes from a back end at most, those included that are for others.
+const FRAMES: usize = 64;
 /// Room for the longest frame, and for a longer one to be seen as such.
 const BUFFER: usize = 1536;
 
@@ -45,6 +48,9 @@ struct Card {
     chip: Chip,
     translator: Translator,
     place: Place,
+    intake: Intake,
+    /// The guest keeps frames waiting, if there are any.
+    waiting: bool,
     /// Number of the card in the configuration, and of its back end.
     number: usize,
 }
@@ -106,25 +112,40 @@ impl Ne2k {
         self.cards.iter_mut().find(|card| card.number == number)
     }
 
-    /// Takes frames from the back ends, as many as the cards have room for: a guest that does not empty its
-    /// ring lets them wait. Called whenever the host is served.
+    /// Takes frames from the back ends, as many as the guest is ready for; the others wait. Called whenever
+    /// the host is served.
     pub fn poll(&mut self, bus: &mut Bus<'_>) {
         let mut buffer = [0; BUFFER];
         for card in &mut self.cards {
-            for _ in 0..BATCH {
-                if !card.chip.can_receive() {
+            let take = card.intake.look(&card.chip);
+            card.waiting = take == Take::Nothing;
+            if card.waiting {
+                continue;
+            }
+            let mut packets = 0;
+            for _ in 0..FRAMES {
+                if packets == BATCH || take == Take::Room && !card.chip.can_receive() {
                     break;
                 }
                 let Some(network) = bus.host.networks.get_mut(card.number) else { break };
                 let Some(length) = network.receive(&mut buffer).map(<[u8]>::len) else { break };
                 if let Some(frame) = buffer.get_mut(..length)
                     && card.translator.inbound(frame)
+                    && matches!(card.chip.receive(frame), Received::Stored | Received::Missed)
                 {
-                    card.chip.receive(frame);
+                    packets += 1;
                 }
             }
+            card.waiting = packets != 0;
             card.settle(bus);
         }
+    }
+
+    /// Whether a guest keeps frames waiting, so that back ends have to be looked at again without their asking
+    /// for it.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.cards.iter().any(|card| card.waiting)
     }
 
     /// The guest's and the wire's address of card `number` of the configuration.
@@ -223,6 +244,7 @@ impl Ne2k {
 
 impl Device for Ne2k {
     const TAG: [u8; 4] = *b"NE2K";
+    const VERSION: u16 = 2;
     const WIDEST: Width = Width::Dword;
 
     fn new(config: &Config) -> Self {
@@ -236,7 +258,8 @@ impl Device for Ne2k {
                 _ => continue,
             };
             let translator = Translator::new(MacPair::same(card.mac));
-            cards.push(Card { chip: Chip::new(card.mac), translator, place, number });
+            let (chip, intake) = (Chip::new(card.mac), Intake::default());
+            cards.push(Card { chip, translator, place, intake, waiting: false, number });
         }
         Self { cards }
     }
@@ -268,6 +291,11 @@ impl Device for Ne2k {
         let network = bus.host.networks.get_mut(card.number).map(|network| &mut **network);
         let mut wire = Outbound { translator: &mut card.translator, network };
         card.chip.write(offset, width, value, &mut wire);
+        if card.waiting && intake::is_ready(&card.chip) {
+            // What the guest kept waiting need not wait for the next regular look.
+            card.waiting = false;
+            bus.board.timers.set(Timer::Service, bus.board.now);
+        }
         card.settle(bus);
     }
 
@@ -282,9 +310,26 @@ impl Device for Ne2k {
             let mut guest = card.translator.macs().guest.0;
             a.field(&mut guest);
             a.field(&mut card.chip);
+            a.field(&mut card.intake);
             if a.is_loading() {
                 card.translator = Translator::new(MacPair::same(MacAddress(guest)));
             }
         }
+    }
+}
+
+impl BlockDevice for Ne2k {
+    fn read_block(&mut self, port: u16, width: Width, bytes: &mut [u8], bus: &mut Bus<'_>) -> usize {
+        let Some((card, offset)) = self.find(port, bus) else { return 0 };
+        let done = card.chip.read_block(offset, width, bytes);
+        card.settle(bus);
+        done
+    }
+
+    fn write_block(&mut self, port: u16, width: Width, bytes: &[u8], bus: &mut Bus<'_>) -> usize {
+        let Some((card, offset)) = self.find(port, bus) else { return 0 };
+        let done = card.chip.write_block(offset, width, bytes);
+        card.settle(bus);
+        done
     }
 }

@@ -65,8 +65,14 @@ impl Ring {
             && self.pstop <= RAM_PAGES.end
             && self.pstart <= self.curr
             && self.curr < self.pstop
-            && self.pstart <= self.bnry
-            && self.bnry < self.pstop
+            && self.pstart <= self.boundary()
+            && self.boundary() < self.pstop
+    }
+
+    /// The page that the chip must not enter. Linux's 8390 driver writes BNRY as the page under the next
+    /// packet's, which is PSTART - 1 when that is the first of the ring; what it means is the last.
+    const fn boundary(self) -> u8 {
+        if self.bnry == self.pstart.wrapping_sub(1) { self.pstop.wrapping_sub(1) } else { self.bnry }
     }
 
     /// Pages of the ring.
@@ -90,7 +96,7 @@ impl Ring {
             return None;
         }
         let (ring, at) = (self.len(), (self.curr - self.pstart) as usize);
-        let distance = (ring + self.bnry as usize - self.curr as usize - 1) % ring + 1;
+        let distance = (ring + self.boundary() as usize - self.curr as usize - 1) % ring + 1;
         if pages >= distance {
             return None;
         }
@@ -121,7 +127,7 @@ impl Chip {
     }
 
     /// Whether the receiver is connected to the wire.
-    const fn is_listening(&self) -> bool {
+    pub(super) const fn is_listening(&self) -> bool {
         self.running && self.tcr & tcr::LB == 0
     }
 

@@ -135,6 +135,8 @@ pub(super) struct Function {
     pub(super) mapped: [Option<u32>; BARS + 1],
     /// The device's wish for its INTx pin.
     intx: bool,
+    /// The image that was loaded does not have it.
+    absent: bool,
 }
 
 impl Function {
@@ -147,6 +149,7 @@ impl Function {
             rom: identity.rom,
             mapped: [None; BARS + 1],
             intx: false,
+            absent: false,
         };
         f.fix(reg::VENDOR_ID, &identity.vendor.to_le_bytes());
         f.fix(reg::DEVICE_ID, &identity.device.to_le_bytes());
@@ -321,9 +324,13 @@ impl PciBus {
 }
 
 impl Field for PciBus {
-    /// Registers of all functions. Which functions there are is up to the configuration: an image's
-    /// function is loaded into the same one here, and skipped if it is not here.
+    /// Registers of all functions. Which functions there can be is up to the configuration: an image's
+    /// function is loaded into the same one here, and skipped if it is not here. One that the image lacks
+    /// was unplugged: the board takes it off the bus.
     fn archive(&mut self, a: &mut Archive<'_>) {
+        for f in &mut self.functions {
+            f.absent = a.is_loading();
+        }
         let mut count = self.functions.len() as u8;
         a.field(&mut count);
         for n in 0..usize::from(count) {
@@ -340,6 +347,7 @@ impl Field for PciBus {
                 continue;
             }
             if let Some(f) = self.function_mut(Slot(devfn)) {
+                f.absent = false;
                 f.intx = intx;
                 // What no guest can change in the header stays as it was built.
                 for (at, byte) in config.into_iter().enumerate() {
@@ -356,7 +364,9 @@ impl Board {
     pub fn add_pci(&mut self, slot: Slot, identity: &Identity) {
         self.remove_pci(slot);
         if self.pci.functions.len() < 255 {
-            self.pci.functions.push(Function::new(slot, identity));
+            // In the order of slots, whenever a card was plugged in.
+            let at = self.pci.functions.partition_point(|f| f.slot < slot);
+            self.pci.functions.insert(at, Function::new(slot, identity));
             self.pci.reindex();
             self.pci_settle(slot);
         }
@@ -394,6 +404,9 @@ impl Board {
 
     /// Brings the board in line with all of configuration space, after a state image was loaded.
     pub(crate) fn pci_reload(&mut self) {
+        while let Some(unplugged) = self.pci.functions.iter().find(|f| f.absent) {
+            self.remove_pci(unplugged.slot);
+        }
         for at in 0..self.pci.functions.len() {
             let slot = self.pci.functions[at].slot;
             self.pci_settle(slot);

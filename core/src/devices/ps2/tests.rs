@@ -115,7 +115,7 @@ impl Pc {
         bytes.into_iter().map(|b| b.0).collect()
     }
 
-    fn to_keyboard(&mut self, bytes: &[u8]) -> Vec<u8> {
+    fn tell_keyboard(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         for &byte in bytes {
             self.data(byte);
@@ -124,7 +124,7 @@ impl Pc {
         all
     }
 
-    fn to_mouse(&mut self, bytes: &[u8]) -> Vec<u8> {
+    fn tell_mouse(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         for &byte in bytes {
             self.command(0xD4);
@@ -217,44 +217,44 @@ fn a_held_key_repeats_its_make_code() {
 #[test]
 fn all_sets_can_be_chosen_and_asked_for() {
     let mut pc = Pc::raw();
-    assert_eq!(pc.to_keyboard(&[0xF0, 0]), [0xFA, 0xFA, 2]);
-    assert_eq!(pc.to_keyboard(&[0xF0, 1]), [0xFA, 0xFA]);
+    assert_eq!(pc.tell_keyboard(&[0xF0, 0]), [0xFA, 0xFA, 2]);
+    assert_eq!(pc.tell_keyboard(&[0xF0, 1]), [0xFA, 0xFA]);
     assert_eq!(pc.press(&[Key::Delete]), [0xE0, 0x53, 0xE0, 0xD3]);
     assert_eq!(pc.press(&[Key::F7]), [0x41, 0xC1]);
-    assert_eq!(pc.to_keyboard(&[0xF0, 3, 0xF0, 0]), [0xFA, 0xFA, 0xFA, 0xFA, 3]);
+    assert_eq!(pc.tell_keyboard(&[0xF0, 3, 0xF0, 0]), [0xFA, 0xFA, 0xFA, 0xFA, 3]);
     assert_eq!(pc.press(&[Key::ShiftLeft]), [0x12, 0xF0, 0x12], "Shift makes and breaks");
     assert_eq!(pc.press(&[Key::KeyA]), [0x1C], "letters only make");
     pc.key(Key::F1, true);
     pc.key(Key::F1, true);
     assert_eq!(pc.keyboard(), [0x07], "function keys do not repeat");
-    assert_eq!(pc.to_keyboard(&[0xF8]), [0xFA]);
+    assert_eq!(pc.tell_keyboard(&[0xF8]), [0xFA]);
     assert_eq!(pc.press(&[Key::KeyA]), [0x1C, 0xF0, 0x1C]);
-    assert_eq!(pc.to_keyboard(&[0xFD, 0x1C, 0x1B, 0xF4]), [0xFA; 4]);
+    assert_eq!(pc.tell_keyboard(&[0xFD, 0x1C, 0x1B, 0xF4]), [0xFA; 4]);
     assert_eq!(pc.press(&[Key::KeyA, Key::KeyS, Key::KeyD]), [0x1C, 0x1B, 0x23, 0xF0, 0x23]);
     assert_eq!(pc.press(&[Key::AudioVolumeUp]), [], "not in set 3");
     let mut pc = Pc::ready();
-    assert_eq!(pc.to_keyboard(&[0xF0, 0]), [0xFA, 0xFA, 0x41], "translated like everything");
+    assert_eq!(pc.tell_keyboard(&[0xF0, 0]), [0xFA, 0xFA, 0x41], "translated like everything");
 }
 
 #[test]
 fn the_keyboard_answers_its_commands() {
     let mut pc = Pc::raw();
-    assert_eq!(pc.to_keyboard(&[0xFF]), [0xFA, 0xAA]);
-    assert_eq!(pc.to_keyboard(&[0xF2]), [0xFA, 0xAB, 0x83]);
-    assert_eq!(pc.to_keyboard(&[0xEE]), [0xEE]);
-    assert_eq!(pc.to_keyboard(&[0xED, 0x05]), [0xFA, 0xFA]);
+    assert_eq!(pc.tell_keyboard(&[0xFF]), [0xFA, 0xAA]);
+    assert_eq!(pc.tell_keyboard(&[0xF2]), [0xFA, 0xAB, 0x83]);
+    assert_eq!(pc.tell_keyboard(&[0xEE]), [0xEE]);
+    assert_eq!(pc.tell_keyboard(&[0xED, 0x05]), [0xFA, 0xFA]);
     assert_eq!(pc.ps2.leds(), 5);
-    assert_eq!(pc.to_keyboard(&[0xF3, 0x20]), [0xFA, 0xFA]);
-    assert_eq!(pc.to_keyboard(&[0xED, 0xF4]), [0xFA, 0xFA], "a command in place of the argument");
+    assert_eq!(pc.tell_keyboard(&[0xF3, 0x20]), [0xFA, 0xFA]);
+    assert_eq!(pc.tell_keyboard(&[0xED, 0xF4]), [0xFA, 0xFA], "a command in place of the argument");
     assert_eq!(pc.ps2.leds(), 5);
-    assert_eq!(pc.to_keyboard(&[0x01]), [0xFE]);
-    assert_eq!(pc.to_keyboard(&[0xF5]), [0xFA]);
+    assert_eq!(pc.tell_keyboard(&[0x01]), [0xFE]);
+    assert_eq!(pc.tell_keyboard(&[0xF5]), [0xFA]);
     assert_eq!(pc.press(&[Key::KeyA]), []);
-    assert_eq!(pc.to_keyboard(&[0xF4]), [0xFA]);
+    assert_eq!(pc.tell_keyboard(&[0xF4]), [0xFA]);
     assert_eq!(pc.press(&[Key::KeyA]), [0x1C, 0xF0, 0x1C]);
-    assert_eq!(pc.to_keyboard(&[0xFE]), [0x1C], "the last byte again");
+    assert_eq!(pc.tell_keyboard(&[0xFE]), [0x1C], "the last byte again");
     let mut pc = Pc::ready();
-    assert_eq!(pc.to_keyboard(&[0xF2]), [0xFA, 0xAB, 0x41], "translated");
+    assert_eq!(pc.tell_keyboard(&[0xF2]), [0xFA, 0xAB, 0x41], "translated");
 }
 
 #[test]
@@ -331,11 +331,11 @@ fn bytes_can_be_passed_off_as_the_devices() {
 #[test]
 fn a_mouse_reports_movement_and_buttons() {
     let mut pc = Pc::ready();
-    assert_eq!(pc.to_mouse(&[0xFF]), [0xFA, 0xAA, 0x00]);
-    assert_eq!(pc.to_mouse(&[0xF2]), [0xFA, 0x00]);
+    assert_eq!(pc.tell_mouse(&[0xFF]), [0xFA, 0xAA, 0x00]);
+    assert_eq!(pc.tell_mouse(&[0xF2]), [0xFA, 0x00]);
     pc.input(InputEvent::Mouse { dx: 5, dy: 5, wheel: 0 });
     assert_eq!(pc.mouse(), [], "not before it is told to report");
-    assert_eq!(pc.to_mouse(&[0xF4]), [0xFA]);
+    assert_eq!(pc.tell_mouse(&[0xF4]), [0xFA]);
     pc.input(InputEvent::Mouse { dx: 5, dy: 3, wheel: 0 });
     assert_eq!(pc.mouse(), [0x28, 5, 0xFD], "down is negative");
     pc.input(InputEvent::Mouse { dx: -2, dy: -7, wheel: 1 });
@@ -351,26 +351,26 @@ fn a_mouse_reports_movement_and_buttons() {
 #[test]
 fn knocks_bring_out_the_wheel_and_more_buttons() {
     let mut pc = Pc::ready();
-    pc.to_mouse(&[0xF3, 200, 0xF3, 100, 0xF3, 80]);
-    assert_eq!(pc.to_mouse(&[0xF2]), [0xFA, 3]);
-    pc.to_mouse(&[0xF4]);
+    pc.tell_mouse(&[0xF3, 200, 0xF3, 100, 0xF3, 80]);
+    assert_eq!(pc.tell_mouse(&[0xF2]), [0xFA, 3]);
+    pc.tell_mouse(&[0xF4]);
     pc.input(InputEvent::Mouse { dx: 0, dy: 0, wheel: -1 });
     assert_eq!(pc.mouse(), [8, 0, 0, 0xFF]);
-    pc.to_mouse(&[0xF3, 200, 0xF3, 200, 0xF3, 80]);
-    assert_eq!(pc.to_mouse(&[0xF2]), [0xFA, 4]);
+    pc.tell_mouse(&[0xF3, 200, 0xF3, 200, 0xF3, 80]);
+    assert_eq!(pc.tell_mouse(&[0xF2]), [0xFA, 4]);
     pc.input(InputEvent::Buttons(0b01000));
     assert_eq!(pc.mouse(), [8, 0, 0, 0x10]);
     pc.input(InputEvent::Buttons(0b10001));
     assert_eq!(pc.mouse(), [9, 0, 0, 0x20]);
     pc.input(InputEvent::Mouse { dx: 0, dy: 0, wheel: 10 });
     assert_eq!(pc.mouse(), [9, 0, 0, 0x27, 9, 0, 0, 0x23]);
-    assert_eq!(pc.to_mouse(&[0xFF, 0xF2]), [0xFA, 0xAA, 0, 0xFA, 0]);
+    assert_eq!(pc.tell_mouse(&[0xFF, 0xF2]), [0xFA, 0xAA, 0, 0xFA, 0]);
 }
 
 #[test]
 fn a_mouse_keeps_its_sample_rate() {
     let mut pc = Pc::ready();
-    pc.to_mouse(&[0xF3, 20, 0xF4]);
+    pc.tell_mouse(&[0xF3, 20, 0xF4]);
     let mut packets = 0;
     for _ in 0..1000 {
         pc.input(InputEvent::Mouse { dx: 1, dy: 0, wheel: 0 });
@@ -387,15 +387,15 @@ fn a_mouse_keeps_its_sample_rate() {
 #[test]
 fn a_click_is_not_swallowed_by_the_next() {
     let mut pc = Pc::ready();
-    pc.to_mouse(&[0xF4]);
+    pc.tell_mouse(&[0xF4]);
     let mut clicks = vec![1, 0, 1, 0];
     clicks.reverse();
     let mut packets = Vec::new();
     for _ in 0..300 {
-        if pc.ps2.room() {
-            if let Some(buttons) = clicks.pop() {
-                pc.input(InputEvent::Buttons(buttons));
-            }
+        if pc.ps2.room()
+            && let Some(buttons) = clicks.pop()
+        {
+            pc.input(InputEvent::Buttons(buttons));
         }
         pc.pass(1_000_000);
         if pc.status() & 1 != 0 {
@@ -408,7 +408,7 @@ fn a_click_is_not_swallowed_by_the_next() {
 #[test]
 fn a_click_of_a_switched_off_mouse_does_not_keep_keys_back() {
     let mut pc = Pc::ready();
-    pc.to_mouse(&[0xF4]);
+    pc.tell_mouse(&[0xF4]);
     pc.command(0xA7);
     pc.input(InputEvent::Buttons(1));
     pc.drain();
@@ -420,20 +420,20 @@ fn a_click_of_a_switched_off_mouse_does_not_keep_keys_back() {
 #[test]
 fn remote_and_wrap_modes_and_status() {
     let mut pc = Pc::ready();
-    assert_eq!(pc.to_mouse(&[0xE8, 3, 0xF3, 40, 0xE7]), [0xFA; 5]);
-    assert_eq!(pc.to_mouse(&[0xE9]), [0xFA, 0x10, 3, 40]);
-    assert_eq!(pc.to_mouse(&[0xF0, 0xF4]), [0xFA; 2]);
+    assert_eq!(pc.tell_mouse(&[0xE8, 3, 0xF3, 40, 0xE7]), [0xFA; 5]);
+    assert_eq!(pc.tell_mouse(&[0xE9]), [0xFA, 0x10, 3, 40]);
+    assert_eq!(pc.tell_mouse(&[0xF0, 0xF4]), [0xFA; 2]);
     pc.input(InputEvent::Mouse { dx: 4, dy: 0, wheel: 0 });
     pc.input(InputEvent::Buttons(0b010));
     assert_eq!(pc.mouse(), []);
-    assert_eq!(pc.to_mouse(&[0xEB]), [0xFA, 0x0A, 4, 0], "no doubling when asked");
-    assert_eq!(pc.to_mouse(&[0xE9]), [0xFA, 0x71, 3, 40]);
-    assert_eq!(pc.to_mouse(&[0xEE, 0x12, 0xF4, 0xEC]), [0xFA, 0x12, 0xF4, 0xFA]);
-    assert_eq!(pc.to_mouse(&[0xEA, 0xF4]), [0xFA; 2]);
+    assert_eq!(pc.tell_mouse(&[0xEB]), [0xFA, 0x0A, 4, 0], "no doubling when asked");
+    assert_eq!(pc.tell_mouse(&[0xE9]), [0xFA, 0x71, 3, 40]);
+    assert_eq!(pc.tell_mouse(&[0xEE, 0x12, 0xF4, 0xEC]), [0xFA, 0x12, 0xF4, 0xFA]);
+    assert_eq!(pc.tell_mouse(&[0xEA, 0xF4]), [0xFA; 2]);
     pc.input(InputEvent::Mouse { dx: 5, dy: -3, wheel: 0 });
     assert_eq!(pc.mouse(), [0x0A, 9, 3], "doubled");
-    assert_eq!(pc.to_mouse(&[0xF6, 0xE9]), [0xFA, 0xFA, 0x01, 2, 100]);
-    assert_eq!(pc.to_mouse(&[0x00]), [0xFE]);
+    assert_eq!(pc.tell_mouse(&[0xF6, 0xE9]), [0xFA, 0xFA, 0x01, 2, 100]);
+    assert_eq!(pc.tell_mouse(&[0x00]), [0xFE]);
 }
 
 #[test]
@@ -469,7 +469,7 @@ fn every_printable_character_has_its_own_stroke() {
 fn case_39_a_full_queue_says_so_once_and_keeps_whole_sequences() {
     for (set, lost) in [(2, 0x00), (1, 0xFF)] {
         let mut pc = Pc::raw();
-        pc.to_keyboard(&[0xF0, set]);
+        pc.tell_keyboard(&[0xF0, set]);
         while pc.ps2.room() {
             pc.key(Key::ArrowUp, true);
         }
@@ -492,7 +492,7 @@ fn case_39_a_full_queue_says_so_once_and_keeps_whole_sequences() {
 fn case_39_every_command_and_every_byte_to_both_devices_is_survived() {
     let mut pc = Pc::ready();
     for rate in [0, 1, 9, 201, 255] {
-        assert_eq!(pc.to_mouse(&[0xF3, rate]), [0xFA, 0xFC]);
+        assert_eq!(pc.tell_mouse(&[0xF3, rate]), [0xFA, 0xFC]);
     }
     let mut seed = 1_u32;
     for _ in 0..20_000 {

@@ -319,7 +319,7 @@ fn packed_samples_unpack() {
     assert_eq!(decoder.decode(adpcm::Packing::Four, 0x10), ([98, 100, 0, 0], 2));
     assert_eq!(decoder.decode(adpcm::Packing::Four, 0x18), ([103, 102, 0, 0], 2));
     decoder.start(100);
-    assert_eq!(decoder.decode(adpcm::Packing::TwoSix, 0b011_111_01), ([103, 96, 106, 0], 3));
+    assert_eq!(decoder.decode(adpcm::Packing::TwoSix, 0b0111_1101), ([103, 96, 106, 0], 3));
     decoder.start(100);
     assert_eq!(decoder.decode(adpcm::Packing::Two, 0b01_01_11_10), ([101, 104, 98, 94], 4));
     decoder.start(250);

@@ -175,6 +175,11 @@ impl Vga {
         }
     }
 
+    /// Brings the memory map in line with the registers, after a state image was loaded.
+    pub(crate) fn reload(&self, memory: &mut Memory) {
+        self.settle_window(memory);
+    }
+
     fn write_vbe(&mut self, index: u16, value: u16, bus: &mut Bus<'_>) {
         match self.vbe.write(index, value) {
             Effect::None => return,

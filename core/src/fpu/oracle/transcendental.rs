@@ -161,7 +161,8 @@ fn other_functions_are_within_a_unit_of_the_hosts() {
 fn known_values_of_the_transcendental_functions() {
     let half = F80::new(0x3FFE, 1 << 63);
     let three = F80::from_i64(3);
-    let rows: [(fn(&mut Fpu), F80, F80, F80); 8] = [
+    type Row = (fn(&mut Fpu), F80, F80, F80);
+    let rows: [Row; 8] = [
         (Fpu::fsin, F80::ZERO, F80::ONE, F80::new(0x3FFE, 0xD76A_A478_4867_7021)),
         (Fpu::fcos, F80::ZERO, F80::ONE, F80::new(0x3FFE, 0x8A51_407D_A834_5C92)),
         (Fpu::f2xm1, F80::ZERO, half, F80::new(0x3FFD, 0xD413_CCCF_E779_9211)),

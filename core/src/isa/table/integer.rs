@@ -387,8 +387,8 @@ pub(super) const ROWS: &[Row] = isa! {
     0x0F01 /4 "smsw" (Ev) N N Call Base v smsw;
     0x0F01 /6 "lmsw" (Ew) N N End Base o lmsw;
     0x0F01 /7 "invlpg" (Mb) N N End I486 n invlpg;
-    0x0F01 : 0xC8 "monitor" () N N Call Monitor n monitor;
-    0x0F01 : 0xC9 "mwait" () N N End Monitor n mwait;
+    NP 0x0F01 : 0xC8 "monitor" () N N Call Monitor n monitor;
+    NP 0x0F01 : 0xC9 "mwait" () N N End Monitor n mwait;
     0x0F02 "lar" (Gv, Ew) OSZAPC Z Call Base v lar;
     0x0F03 "lsl" (Gv, Ew) OSZAPC Z Call Base v lsl;
     0x0F06 "clts" () N N End Base n clts;

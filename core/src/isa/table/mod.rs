@@ -1,12 +1,15 @@
 //! **The** instruction table: each instruction is described once, here.
 
 mod integer;
+mod mmx;
+mod sse;
+mod sse4;
 mod state;
 mod x87;
 
 use super::row::{Index, Row};
 
-const LISTS: [&[Row]; 3] = [integer::ROWS, x87::ROWS, state::ROWS];
+const LISTS: [&[Row]; 6] = [integer::ROWS, x87::ROWS, state::ROWS, mmx::ROWS, sse::ROWS, sse4::ROWS];
 
 const COUNT: usize = {
     let mut count = 0;

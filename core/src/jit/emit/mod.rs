@@ -170,11 +170,8 @@ impl Emitter<'_> {
         if own && !i.is_memory() && reads | writes != 0 {
             self.host_flags(self.before(i, p));
         }
-        let lowered = if i.prefixes & prefix::LOCK != 0 && !Self::plain_when_locked(i) {
-            None
-        } else {
-            self.lowered(i, p)
-        };
+        let locked = i.prefixes & prefix::LOCK != 0 && !Self::plain_when_locked(i);
+        let lowered = if locked || self.precise && flags::left_open(i) { None } else { self.lowered(i, p) };
         let done = lowered.unwrap_or_else(|| self.interpret(i, p, false));
         if !self.interpreted {
             self.flags_done(i);

@@ -1,9 +1,11 @@
 //! What people type: subcommands and options.
 
 pub(crate) mod bench;
+pub(crate) mod disk;
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;
+pub(crate) mod snapshot;
 pub(crate) mod values;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +38,12 @@ pub(crate) enum Command {
     Run(Box<run::RunArgs>),
     /// Boot a small Debian system to a shell, fetching it first when needed
     Demo(Box<run::RunArgs>),
+    /// Make, show, commit and export disk images
+    #[command(subcommand)]
+    Disk(disk::DiskCommand),
+    /// Say what is in a state image
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
     /// Measure small programs natively, in a machine of ours and under QEMU

@@ -4,6 +4,8 @@ use super::values::{
     BootOrder, Clock, Cpu, Device, DisplaySpec, Engine, MemorySize, PostLog, Range, Rtc, SerialSpec,
 };
 use clap::Args;
+use nomad86::net::MacPolicy;
+use nomad86_host::disk::DriveSpec;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +41,38 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "UUID", help_heading = "Machine")]
     pub(crate) uuid: Option<super::values::Uuid>,
 
+    /// Hard disk image: primary master; -hdb, -hdc and -hdd are the next places
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hda: Option<PathBuf>,
+    /// Hard disk image: primary slave
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hdb: Option<PathBuf>,
+    /// Hard disk image: secondary master, in place of the CD-ROM drive
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hdc: Option<PathBuf>,
+    /// Hard disk image: secondary slave
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) hdd: Option<PathBuf>,
+    /// CD image (ISO), in the drive that is secondary master
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) cdrom: Option<PathBuf>,
+    /// Floppy image in drive A:
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) fda: Option<PathBuf>,
+    /// Floppy image in drive B:
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) fdb: Option<PathBuf>,
+    /// A drive: file=IMAGE[,format=raw|overlay][,if=ide|floppy][,index=N][,media=disk|cdrom]
+    /// [,snapshot=on][,readonly=on][,overlay=FILE]; without a file, an empty one
+    #[arg(long, value_name = "OPTIONS", help_heading = "Disks")]
+    pub(crate) drive: Vec<DriveSpec>,
+    /// Write to this file instead of the first hard disk's image; made when it is not there
+    #[arg(long, value_name = "FILE", help_heading = "Disks")]
+    pub(crate) overlay: Option<PathBuf>,
+    /// Forget at the end what was written to disks and floppies
+    #[arg(long, help_heading = "Disks")]
+    pub(crate) snapshot: bool,
+
     /// Kernel: a Linux bzImage or a multiboot ELF file
     #[arg(long, value_name = "FILE", help_heading = "Boot")]
     pub(crate) kernel: Option<PathBuf>,
@@ -66,6 +100,31 @@ pub(crate) struct RunArgs {
     /// Reboot on a triple fault instead of ending
     #[arg(long, help_heading = "Boot")]
     pub(crate) reboot_on_triple_fault: bool,
+
+    /// Go on from a state image: its machine, where it was saved
+    #[arg(long, value_name = "FILE", help_heading = "State", alias = "loadvm")]
+    pub(crate) restore: Option<PathBuf>,
+    /// Network addresses of a restored machine: randomise, preserve or translate [default: randomise]
+    #[arg(long, value_name = "POLICY", help_heading = "State")]
+    pub(crate) mac: Option<MacPolicy>,
+    /// The same as --mac preserve
+    #[arg(long, help_heading = "State", hide = true, conflicts_with_all = ["mac", "mac_address_translation"], alias = "preserve_mac_from_state_image")]
+    pub(crate) preserve_mac_from_state_image: bool,
+    /// The same as --mac translate
+    #[arg(
+        long,
+        help_heading = "State",
+        hide = true,
+        conflicts_with = "mac",
+        alias = "mac_address_translation"
+    )]
+    pub(crate) mac_address_translation: bool,
+    /// New addresses come from this number, the same ones each time
+    #[arg(long, value_name = "NUMBER", help_heading = "State")]
+    pub(crate) seed: Option<u64>,
+    /// Save the machine's state at the end; Ctrl-A s and SIGUSR1 save it to the same file at any time
+    #[arg(long, value_name = "FILE", help_heading = "State")]
+    pub(crate) save: Option<PathBuf>,
 
     /// Network card and its cable: user|tap|ws|hub|none[,OPTION=VALUE...]
     #[arg(long, value_name = "SPEC", help_heading = "Network", alias = "netdev")]

@@ -3,7 +3,7 @@
 //! Spec: ECMA-119 (volume descriptors); El Torito 1.0; FAT's BIOS parameter block.
 
 use super::overlay::MAGIC;
-use super::{DiskFileError, SECTOR};
+use super::{DiskFileError, DriveSpec, Interface, Media, SECTOR};
 use nomad86::host::Disk;
 use std::fmt;
 use std::fs::File;
@@ -118,6 +118,40 @@ const FLOPPIES: [u64; 12] = [320, 360, 640, 720, 800, 1440, 2400, 2880, 3200, 33
 
 pub(super) fn is_floppy_size(sectors: u64) -> bool {
     FLOPPIES.contains(&sectors)
+}
+
+/// The most sectors that fit on a floppy.
+const LARGEST_FLOPPY: u64 = 5760;
+
+/// Whether an image can be in the drive that an option names. A floppy may be shorter than the format that it
+/// is taken for, as those are that people assemble themselves.
+pub(super) fn fits(path: &Path, spec: &DriveSpec, disk: &dyn Disk) -> Result<(), DiskFileError> {
+    let unfit = |how: String| Err(DiskFileError::Unfit(path.into(), how));
+    let sectors = disk.sectors();
+    if sectors == 0 {
+        return unfit("the image is empty".into());
+    }
+    let length = std::fs::metadata(path).ok().filter(|meta| meta.is_file()).map_or(0, |meta| meta.len());
+    if spec.media == Media::Cdrom && length % 2352 == 0 && has_raw_blocks(path) {
+        return unfit("is a raw image with blocks of 2352 bytes: make an .iso of it first".into());
+    }
+    if length % SECTOR as u64 != 0 {
+        return unfit(format!(
+            "{length} bytes are no whole number of sectors: truncate -s %512 {} adds what is missing",
+            path.display()
+        ));
+    }
+    if spec.interface == Interface::Floppy && sectors > LARGEST_FLOPPY {
+        return unfit(format!("{} KiB are too many for a floppy, which has 2880 at most", sectors / 2));
+    }
+    Ok(())
+}
+
+/// Whether a file begins like a CD's raw block.
+fn has_raw_blocks(path: &Path) -> bool {
+    const SYNC: [u8; 12] = [0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0];
+    let mut start = [0; 12];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == SYNC
 }
 
 fn read(disk: &mut dyn Disk, lba: u64, buffer: &mut [u8]) -> Result<(), Finding> {

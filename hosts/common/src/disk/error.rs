@@ -43,6 +43,15 @@ pub enum DiskFileError {
     TooDeep(PathBuf),
     /// A size that no disk can have.
     Size(String),
+    /// An image that does not fit into its drive, and how.
+    Unfit(PathBuf, String),
+    /// An overlay that was made over another image than the one it is to be used with.
+    OtherBase {
+        /// The overlay.
+        overlay: PathBuf,
+        /// The image that it was made over.
+        base: PathBuf,
+    },
 }
 
 impl DiskFileError {
@@ -56,7 +65,9 @@ impl fmt::Display for DiskFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, what, error } => {
-                write!(f, "{}: cannot {what}: {error}", path.display())?;
+                let text = error.to_string();
+                let reason = text.find(" (os error").map_or(text.as_str(), |end| &text[..end]);
+                write!(f, "{}: cannot {what}: {reason}", path.display())?;
                 match error.kind() {
                     io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
                         if *what == "open for writing" =>
@@ -87,6 +98,10 @@ impl fmt::Display for DiskFileError {
             }
             Self::Size(text) => {
                 write!(f, "'{text}' is no size of a disk: give bytes, or a number with K, M, G or T")
+            }
+            Self::Unfit(path, how) => write!(f, "{}: {how}", path.display()),
+            Self::OtherBase { overlay, base } => {
+                write!(f, "{}: is an overlay over {}, give that image", overlay.display(), base.display())
             }
         }
     }

@@ -70,7 +70,7 @@ pub(super) fn disk_error(error: &io::Error) -> DiskError {
 }
 
 /// Makes a new or renamed file's name durable.
-pub(super) fn sync_directory(path: &Path) {
+pub(crate) fn sync_directory(path: &Path) {
     // Hosts on which directories cannot be opened make names durable by themselves.
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

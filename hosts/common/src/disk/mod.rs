@@ -20,6 +20,7 @@ pub use check::{Finding, Kind, check_cd, check_floppy, recognise};
 pub use discard::Discard;
 pub use error::DiskFileError;
 pub use fault::{Fault, Faults, Faulty};
+pub(crate) use file::sync_directory;
 pub use memory::MemoryDisk;
 pub use overlay::Overlay;
 pub use raw::{Access, RawFile};
@@ -35,15 +36,27 @@ pub const SECTOR: usize = 512;
 /// The most overlays on top of each other.
 const MAX_DEPTH: usize = 8;
 
-/// Opens the disk that a drive option names.
+/// Opens the disk that a drive option names, `None` for an empty drive, and refuses what no such drive takes:
+/// empty files, lengths that are no whole sectors, floppies of no size.
 ///
 /// # Errors
 /// Says which file cannot be used and why.
-pub fn open(spec: &DriveSpec) -> Result<Box<dyn Disk>, DiskFileError> {
-    let keeps = spec.snapshot && spec.media == Media::Disk;
-    let access = if spec.is_read_only() || keeps { Access::Read } else { Access::Write };
-    let disk = open_image(&spec.file, spec.format, access)?;
-    Ok(if keeps && !spec.is_read_only() { Box::new(Discard::new(disk)) } else { disk })
+pub fn open(spec: &DriveSpec) -> Result<Option<Box<dyn Disk>>, DiskFileError> {
+    let Some(file) = &spec.file else { return Ok(None) };
+    let keeps = spec.snapshot && !spec.is_read_only();
+    let reads = spec.is_read_only() || keeps || spec.overlay.is_some();
+    let disk = open_image(file, spec.format, if reads { Access::Read } else { Access::Write })?;
+    check::fits(file, spec, disk.as_ref())?;
+    let disk = match &spec.overlay {
+        Some(overlay) => {
+            drop(disk);
+            tools::overlay_over(overlay, file)?;
+            open_image(overlay, Format::Overlay, Access::Write)?
+        }
+        None if keeps => Box::new(Discard::new(disk)),
+        None => disk,
+    };
+    Ok(Some(disk))
 }
 
 /// Opens an image file.

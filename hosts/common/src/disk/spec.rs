@@ -42,8 +42,10 @@ pub enum Media {
 /// A drive option.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DriveSpec {
-    /// Image file.
-    pub file: PathBuf,
+    /// Image file; none leaves a floppy or CD-ROM drive empty.
+    pub file: Option<PathBuf>,
+    /// File that takes what is written in the image's place; made when it is not there.
+    pub overlay: Option<PathBuf>,
     /// Format of it.
     pub format: Format,
     /// Controller.
@@ -77,18 +79,20 @@ pub enum SpecError {
     Full(&'static str, PathBuf),
     /// CD-ROM on the floppy controller.
     FloppyCdrom,
+    /// An overlay that nothing would be written to.
+    Overlay(PathBuf),
 }
 
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoFile => write!(f, "a drive needs file=IMAGE"),
+            Self::NoFile => write!(f, "a hard disk needs file=IMAGE"),
             Self::NoValue(word) => {
                 write!(f, "'{word}' in a drive option has no value; a comma in a file name is written twice")
             }
             Self::Unknown(name) => write!(
                 f,
-                "'{name}' is no part of a drive option: there are file, format, if, index, bus, unit, media, snapshot and readonly"
+                "'{name}' is no part of a drive option: there are file, format, overlay, if, index, bus, unit, media, snapshot and readonly"
             ),
             Self::Value(name, value, allowed) => write!(f, "{name}={value}: give {allowed}"),
             Self::Twice(name) => write!(f, "{name}= is given twice for one drive"),
@@ -99,6 +103,11 @@ impl fmt::Display for SpecError {
                 write!(f, "{}: there is no free {controller} drive", file.display())
             }
             Self::FloppyCdrom => write!(f, "if=floppy does not go with media=cdrom"),
+            Self::Overlay(file) => write!(
+                f,
+                "{}: an overlay takes writes, so it does not go with readonly, snapshot, format=overlay or a CD-ROM",
+                file.display()
+            ),
         }
     }
 }
@@ -106,9 +115,16 @@ impl fmt::Display for SpecError {
 impl std::error::Error for SpecError {}
 
 impl DriveSpec {
-    fn new(file: impl Into<PathBuf>) -> Self {
+    /// A drive with nothing in it.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::new(None)
+    }
+
+    const fn new(file: Option<PathBuf>) -> Self {
         Self {
-            file: file.into(),
+            file,
+            overlay: None,
             format: Format::Auto,
             interface: Interface::Ide,
             index: None,
@@ -121,19 +137,42 @@ impl DriveSpec {
     /// `-hda` to `-hdd`: a hard disk in place 0 to 3.
     #[must_use]
     pub fn hard_disk(index: u8, file: impl Into<PathBuf>) -> Self {
-        Self { index: Some(index), ..Self::new(file) }
+        Self { index: Some(index), ..Self::new(Some(file.into())) }
     }
 
     /// `-cdrom`: a CD-ROM as secondary master.
     #[must_use]
     pub fn cdrom(file: impl Into<PathBuf>) -> Self {
-        Self { index: Some(2), media: Media::Cdrom, format: Format::Raw, ..Self::new(file) }
+        Self { index: Some(2), media: Media::Cdrom, format: Format::Raw, ..Self::new(Some(file.into())) }
     }
 
     /// `-fda` and `-fdb`: a floppy in drive 0 or 1.
     #[must_use]
     pub fn floppy(index: u8, file: impl Into<PathBuf>) -> Self {
-        Self { index: Some(index), interface: Interface::Floppy, ..Self::new(file) }
+        Self { index: Some(index), interface: Interface::Floppy, ..Self::new(Some(file.into())) }
+    }
+
+    /// Checks its parts against each other.
+    ///
+    /// # Errors
+    /// Says what does not go together.
+    pub fn check(&self) -> Result<(), SpecError> {
+        match &self.overlay {
+            Some(overlay)
+                if self.is_read_only()
+                    || self.snapshot
+                    || self.format == Format::Overlay
+                    || self.file.is_none() =>
+            {
+                Err(SpecError::Overlay(overlay.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What stands for it in messages.
+    fn name(&self) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| "an empty drive".into())
     }
 
     /// Whether the guest cannot write: a CD never can be.
@@ -169,7 +208,7 @@ impl FromStr for DriveSpec {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let mut spec = Self::new("");
+        let mut spec = Self::empty();
         let mut seen = Vec::new();
         let (mut bus, mut unit) = (None, None);
         for part in split(text).into_iter().filter(|p| !p.is_empty()) {
@@ -180,7 +219,8 @@ impl FromStr for DriveSpec {
             seen.push(name.to_owned());
             let bad = |name, allowed| SpecError::Value(name, value.into(), allowed);
             match name {
-                "file" => spec.file = value.into(),
+                "file" => spec.file = Some(value.into()).filter(|_| !value.is_empty()),
+                "overlay" => spec.overlay = Some(value.into()).filter(|_| !value.is_empty()),
                 "format" => {
                     spec.format = match value {
                         "raw" => Format::Raw,
@@ -213,7 +253,7 @@ impl FromStr for DriveSpec {
                 _ => return Err(SpecError::Unknown(name.into())),
             }
         }
-        if spec.file.as_os_str().is_empty() {
+        if spec.file.is_none() && spec.interface == Interface::Ide && spec.media == Media::Disk {
             return Err(SpecError::NoFile);
         }
         if spec.interface == Interface::Floppy && spec.media == Media::Cdrom {
@@ -231,6 +271,7 @@ impl FromStr for DriveSpec {
                 return Err(SpecError::Value("index", index.to_string(), allowed));
             }
         }
+        spec.check()?;
         Ok(spec)
     }
 }
@@ -261,10 +302,10 @@ impl Layout {
                 Some(index) => places.get_mut(usize::from(index)),
                 None => places.iter_mut().find(|place| place.is_none()),
             };
-            let Some(place) = place else { return Err(SpecError::Full(controller, spec.file)) };
+            let Some(place) = place else { return Err(SpecError::Full(controller, spec.name())) };
             if let Some(other) = place {
                 let index = spec.index.unwrap_or(0);
-                return Err(SpecError::Conflict(controller, index, other.file.clone(), spec.file));
+                return Err(SpecError::Conflict(controller, index, other.name(), spec.name()));
             }
             *place = Some(spec);
         }
@@ -288,14 +329,12 @@ impl Layout {
     pub fn open(&self, snapshot: bool) -> Result<Drives, DiskFileError> {
         let mut drives = Drives::default();
         let open_one = |spec: &DriveSpec| {
-            let spec = DriveSpec { snapshot: spec.snapshot || snapshot, ..spec.clone() };
-            open(&spec)
+            let overlay = spec.overlay.clone().filter(|_| !snapshot);
+            open(&DriveSpec { snapshot: spec.snapshot || snapshot, overlay, ..spec.clone() })
         };
-        for (drive, spec) in drives.ide.iter_mut().zip(&self.ide) {
-            *drive = spec.as_ref().map(open_one).transpose()?;
-        }
-        for (drive, spec) in drives.floppy.iter_mut().zip(&self.floppy) {
-            *drive = spec.as_ref().map(open_one).transpose()?;
+        let places = drives.ide.iter_mut().zip(&self.ide);
+        for (drive, spec) in places.chain(drives.floppy.iter_mut().zip(&self.floppy)) {
+            *drive = spec.as_ref().map(open_one).transpose()?.flatten();
         }
         Ok(drives)
     }
@@ -311,13 +350,17 @@ mod tests {
             "file=a,,b.img,format=raw,if=ide,index=3,media=cdrom,snapshot=on,readonly=on,id=x"
                 .parse()
                 .unwrap();
-        assert_eq!(spec.file.to_str(), Some("a,b.img"));
+        assert_eq!(spec.file, Some("a,b.img".into()));
         assert_eq!((spec.format, spec.interface, spec.index), (Format::Raw, Interface::Ide, Some(3)));
         assert_eq!((spec.media, spec.snapshot, spec.read_only), (Media::Cdrom, true, true));
         let spec: DriveSpec = "file=x,bus=1,unit=1".parse().unwrap();
         assert_eq!(spec.index, Some(3));
         let spec: DriveSpec = "file=a=b".parse().unwrap();
-        assert_eq!(spec.file.to_str(), Some("a=b"));
+        assert_eq!(spec.file, Some("a=b".into()));
+        let spec: DriveSpec = "file=x,overlay=y".parse().unwrap();
+        assert_eq!(spec.overlay, Some("y".into()));
+        let empty: DriveSpec = "if=ide,media=cdrom".parse().unwrap();
+        assert_eq!((empty.file, empty.media), (None, Media::Cdrom));
     }
 
     #[test]
@@ -335,6 +378,9 @@ mod tests {
             ("file=a,snapshot=maybe", "on or off"),
             ("file=a,file=b", "given twice"),
             ("file=a,if=floppy,media=cdrom", "does not go with"),
+            ("file=a,overlay=b,readonly=on", "b: an overlay takes writes"),
+            ("file=a,overlay=b,snapshot=on", "b: an overlay takes writes"),
+            ("if=floppy,overlay=b", "b: an overlay takes writes"),
         ] {
             let error = text.parse::<DriveSpec>().unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
@@ -346,8 +392,8 @@ mod tests {
         let specs = ["file=a", "file=b,index=0", "file=c,media=cdrom", "file=f,if=floppy"];
         let mut specs: Vec<DriveSpec> = specs.iter().map(|s| s.parse().unwrap()).collect();
         let layout = Layout::new(specs.clone()).unwrap();
-        let names = layout.ide.each_ref().map(|s| s.as_ref().map(|s| s.file.to_str().unwrap()));
-        assert_eq!(names, [Some("b"), Some("a"), Some("c"), None]);
+        let names = layout.ide.each_ref().map(|s| s.as_ref().map(|s| s.name().display().to_string()));
+        assert_eq!(names, ["b", "a", "c", ""].map(|n| Some(n.to_owned()).filter(|n| !n.is_empty())));
         assert_eq!(layout.ide_slots(), [IdeSlot::Disk, IdeSlot::Disk, IdeSlot::Cdrom, IdeSlot::Empty]);
         assert!(layout.floppy[0].is_some());
         specs.push(DriveSpec::hard_disk(0, "z"));

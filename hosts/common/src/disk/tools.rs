@@ -39,7 +39,7 @@ pub fn parse_size(text: &str) -> Result<u64, DiskFileError> {
 /// # Errors
 /// Says why it cannot be made; a file that is there is left alone.
 pub fn create_raw(path: &Path, bytes: u64) -> Result<(), DiskFileError> {
-    if bytes == 0 || bytes % SECTOR as u64 != 0 {
+    if bytes == 0 || !bytes.is_multiple_of(SECTOR as u64) {
         return Err(DiskFileError::Size(format!("{bytes}")));
     }
     let file = match OpenOptions::new().write(true).create_new(true).open(path) {
@@ -71,6 +71,20 @@ pub fn create_overlay(path: &Path, base: &Path) -> Result<(), DiskFileError> {
         _ => there,
     };
     Overlay::create(path, &stored, sectors)
+}
+
+/// Makes an overlay over `base` unless it is there; one over another image is refused.
+pub(super) fn overlay_over(path: &Path, base: &Path) -> Result<(), DiskFileError> {
+    if !path.exists() {
+        return create_overlay(path, base);
+    }
+    let known = base_of(path)?;
+    let same = |a: &Path| std::fs::canonicalize(a).ok();
+    if same(&known) == same(base) && same(base).is_some() {
+        Ok(())
+    } else {
+        Err(DiskFileError::OtherBase { overlay: path.into(), base: known })
+    }
 }
 
 /// What is known of an image.
@@ -278,6 +292,7 @@ pub(super) mod scratch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{DriveSpec, open};
     use super::scratch::Scratch;
     use super::*;
 
@@ -289,6 +304,45 @@ mod tests {
         for bad in ["", "G", "1X", "-1", "1.5G", "99999999999T"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_overlay_takes_the_writes_of_the_image_it_was_made_over() {
+        let dir = Scratch::new();
+        let image = dir.file("disk.img", &[1; 1024]);
+        let overlay = dir.path().join("work.ovl");
+        let spec =
+            |image: &Path| DriveSpec { overlay: Some(overlay.clone()), ..DriveSpec::hard_disk(0, image) };
+        for value in [2, 3] {
+            let mut disk = open(&spec(&image)).unwrap().unwrap();
+            let mut sector = [0; 512];
+            assert_eq!(disk.read(1, &mut sector), Poll::Ready(Ok(())));
+            assert_eq!(sector[0], value - 1, "what was written before is there");
+            assert_eq!(disk.write(1, &[value; 512]), Poll::Ready(Ok(())));
+        }
+        assert!(std::fs::read(&image).unwrap().iter().all(|b| *b == 1));
+        let other = dir.file("other.img", &[1; 1024]);
+        let error = open(&spec(&other)).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("is an overlay over"), "{error}");
+    }
+
+    #[test]
+    fn images_that_fit_no_drive_are_refused_and_short_floppies_taken() {
+        let dir = Scratch::new();
+        let mut raw_cd = vec![0; 2352];
+        raw_cd[1..11].fill(0xFF);
+        for (spec, says) in [
+            (DriveSpec::hard_disk(0, dir.file("empty", &[])), "empty: the image is empty"),
+            (DriveSpec::hard_disk(0, dir.file("odd", &[0; 700])), "odd: 700 bytes are no whole number"),
+            (DriveSpec::floppy(0, dir.file("large", &vec![0; 5762 * 512])), "large: 2881 KiB are too many"),
+            (DriveSpec::cdrom(dir.file("cd.bin", &raw_cd)), "cd.bin: is a raw image"),
+            (DriveSpec::floppy(0, dir.path().join("none")), "none: cannot open: No such file"),
+        ] {
+            let error = open(&spec).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains('\n'), "{error}");
+        }
+        assert!(open(&DriveSpec::floppy(0, dir.file("boot", &[0; 512]))).unwrap().is_some());
+        assert!(open(&"if=floppy".parse().unwrap()).unwrap().is_none());
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Builder<'_> {
             Some(Ed | Md | Qd | Wd) => 4,
             Some(Mq | Qq | Wq | Nq) => 8,
             Some(Mt) => 10,
-            Some(Wx | Mx | Ux) => 16,
+            Some(Wx | Mx | Wu | Mu | Ux) => 16,
             Some(Mp) => word + 2,
             Some(Ma) => 2 * word,
             Some(Ms) => 6,

@@ -131,8 +131,8 @@ fn encode(row: &Row, code32: bool, rng: &mut Rng, code: &mut Vec<u8>) {
     // Registers that are no pointers; of the vector and x87 ones any.
     let general = |rng: &mut Rng| rng.pick(&[0_u8, 1, 2, 3]);
     let vector = |o: &Operand| {
-        use Operand::{Nq, Pq, Qd, Qq, Sti, Ux, Vx, Wd, Wq, Ww, Wx};
-        matches!(o, Nq | Pq | Qd | Qq | Sti | Ux | Vx | Wd | Wq | Ww | Wx)
+        use Operand::{Nq, Pq, Qd, Qq, Sti, Ux, Vx, Wd, Wq, Wu, Ww, Wx};
+        matches!(o, Nq | Pq | Qd | Qq | Sti | Ux | Vx | Wd | Wq | Wu | Ww | Wx)
     };
     if row.has_opcode_register()
         && let Some(last) = code.last_mut()

@@ -294,7 +294,7 @@ pub fn touches_fx(row: &Row) -> bool {
         || row.operands.iter().any(|o| {
             matches!(
                 o,
-                Pq | Qq | Qd | Nq | Vx | Wx | Wq | Wd | Ww | Ux | Xmm0 | St0 | Sti | Mfx | Menv | Msave
+                Pq | Qq | Qd | Nq | Vx | Wx | Wu | Wq | Wd | Ww | Ux | Xmm0 | St0 | Sti | Mfx | Menv | Msave
             )
         })
 }

@@ -50,7 +50,7 @@ fn setting_the_time_in_every_format_and_letting_it_turn() {
         let hour = if n < 6 { 23 } else { 11 };
         set(&mut pair, 0x0B, 0x80 | format);
         for (index, field) in TIME.into_iter().zip([20, year, month, day, weekday, hour, 59, 59]) {
-            let code = |n: u8| if format & 4 != 0 { n } else { n / 10 << 4 | n % 10 };
+            let code = |n: u8| if format & 4 != 0 { n } else { ((n / 10) << 4) | (n % 10) };
             let value = if index == 4 && format & 2 == 0 {
                 code((field + 11) % 12 + 1) | if field >= 12 { 0x80 } else { 0 }
             } else {
@@ -132,7 +132,7 @@ fn periodic_interrupts_come_as_often() {
 fn alarms_and_updates_interrupt_alike() {
     let Some(mut pair) = Pair::start() else { return };
     settle(&mut pair);
-    let bcd = |n: u8| (n % 60) / 10 << 4 | n % 10;
+    let bcd = |n: u8| (((n % 60) / 10) << 4) | (n % 10);
     for alarm in 0..4 {
         let now = get(&mut pair, 0);
         let now = (now >> 4) * 10 + (now & 15);

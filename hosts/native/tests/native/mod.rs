@@ -1,22 +1,12 @@
 //! What the tests against the host's CPU share.
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+pub(crate) use nomad86_native::bench::host_is_zen;
 use nomad86_native::compare::Difference;
 use nomad86_native::generate::Generated;
 use nomad86_native::oracle::{DATA_SIZE, Oracle, Outcome, Segment};
 use nomad86_native::subject::Subject;
 use std::fmt::Write;
-
-/// Whether the host is an AMD processor of family 17h or later.
-pub(crate) fn host_is_zen() -> bool {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = text.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
-        line.and_then(|line| line.split(':').nth(1)).map(str::trim).unwrap_or_default()
-    };
-    field("vendor_id") == "AuthenticAMD"
-        && field("cpu family").parse::<u32>().is_ok_and(|family| family >= 0x17)
-}
 
 /// One difference, in words.
 pub(crate) fn explain(

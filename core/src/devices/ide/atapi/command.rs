@@ -56,10 +56,8 @@ pub(super) fn run(cd: &mut Cd, slot: u8, p: &[u8; PACKET], out: &mut [u8]) -> Re
     // What tells about the drive itself goes on under a unit attention; all else ends with it.
     let quiet =
         matches!(p[0], op::INQUIRY | op::REQUEST_SENSE | op::GET_EVENT_STATUS | op::GET_CONFIGURATION);
-    if !quiet {
-        if let Some(sense) = cd.attention.take() {
-            return Err(sense);
-        }
+    if !quiet && let Some(sense) = cd.attention.take() {
+        return Err(sense);
     }
     if p[0] != op::REQUEST_SENSE {
         cd.sense = Sense::NONE;

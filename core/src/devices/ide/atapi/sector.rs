@@ -85,7 +85,7 @@ pub(super) fn from_msf([minute, second, frame]: [u8; 3]) -> Option<u32> {
 }
 
 const fn bcd(n: u8) -> u8 {
-    n / 10 % 10 << 4 | n % 10
+    ((n / 10 % 10) << 4) | (n % 10)
 }
 
 /// Turns `n` blocks of data at the end of `buffer` into sectors of a form at its front.

@@ -1,6 +1,10 @@
 //! Remote DMA and the data port.
 
 use super::*;
+use crate::archive::Archive;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use std::vec;
 
 #[test]
 fn the_prom_holds_each_byte_twice_and_ends_with_w() {
@@ -123,6 +127,63 @@ fn case_06_an_odd_count_of_words_ends_with_its_last_byte() {
     assert_eq!([card.inw(port::DATA), card.inw(port::DATA), card.inw(port::DATA)], [0x2211, 0xFF33, 0xFFFF]);
     card.remote(cr::RD_READ, 0x4000, 3);
     assert_eq!(card.inl(port::DATA), 0xFF33_2211);
+}
+
+/// A chip's whole state.
+fn state(chip: &mut Chip) -> Vec<u8> {
+    let mut image = Vec::new();
+    Archive::save(&mut image, 1).field(chip);
+    image
+}
+
+#[test]
+fn blocks_leave_the_card_as_single_accesses_would() {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(86);
+    let mut moved = 0;
+    for _ in 0..20_000 {
+        let mut cards = [Bench::up(), Bench::up()];
+        let pick =
+            |random: &mut Xoshiro256PlusPlus, from: &[u16]| from[random.next_u32() as usize % from.len()];
+        let at = pick(&mut random, &[0, 0x10, 0x3FF0, 0x4000, 0x4C00, 0x5F01, 0x7000, 0x7FF0, 0xFFF8])
+            .wrapping_add(random.next_u32() as u16 & 0xF);
+        let count = pick(&mut random, &[0, 1, 2, 3, 8, 60, 255, 1000, 1514, 0xFFFF]);
+        let command = pick(&mut random, &[1, 1, 1, 2, 2, 2, 3, 4]) as u8 * cr::RD_READ;
+        let dcr = pick(&mut random, &[0x48, 0x49, 0x49, 0x59]) as u8;
+        let pstop = pick(&mut random, &[0x80, 0x80, 0x60, 0x50, 0, 0xFF]) as u8;
+        let width = [Width::Byte, Width::Word, Width::Dword][random.next_u32() as usize % 3];
+        let offset = pick(&mut random, &[0x10, 0x10, 0x12, 0x17, 0x0F, 0x18]);
+        let mut data = vec![0; 1024];
+        random.fill_bytes(&mut data);
+        let length = (random.next_u32() as usize % 1025) / width as usize * width as usize;
+        for card in &mut cards {
+            card.write_memory(0x4000, &data);
+            card.outb(page0_write::DCR, dcr);
+            card.outb(page0_write::PSTOP, pstop);
+            card.remote(command, at, count);
+        }
+        let [a, b] = &mut cards;
+        let (mut blocks, mut singles) = (vec![0; length], Vec::new());
+        let writing = command == cr::RD_WRITE;
+        let done = if writing {
+            a.chip.write_block(offset, width, &data[..length])
+        } else {
+            a.chip.read_block(offset, width, &mut blocks)
+        };
+        assert!(done <= length && done % width as usize == 0);
+        moved += done;
+        for piece in data[..done].chunks(width as usize) {
+            if writing {
+                let mut value = [0; 4];
+                value[..piece.len()].copy_from_slice(piece);
+                b.chip.write(offset, width, u32::from_le_bytes(value), &mut b.sent);
+            } else {
+                singles.extend(&b.chip.read(offset, width).to_le_bytes()[..width as usize]);
+            }
+        }
+        assert!(writing || blocks[..done] == singles[..]);
+        assert!(state(&mut a.chip) == state(&mut b.chip), "{command:#x} {at:#x} {count} {dcr:#x} {width:?}");
+    }
+    assert!(moved > 100_000, "{moved}");
 }
 
 #[test]

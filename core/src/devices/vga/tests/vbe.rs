@@ -184,7 +184,7 @@ fn case_28_nothing_leaves_video_memory() {
                     assert!(mode.width >= 8 && mode.width <= 7680 && mode.height >= 1 && mode.height <= 4320);
                     let picture = pc.vga.picture();
                     if let picture::Kind::Linear(l) = picture.kind {
-                        let row = mode.width as usize * usize::from(bpp.next_multiple_of(8) / 8);
+                        let row = mode.width as usize * usize::from(bpp.div_ceil(8));
                         assert!(l.start + l.pitch * (l.height as usize - 1) + row <= 1 << 20);
                     }
                     let mut row = vec![0; mode.width as usize];

@@ -43,7 +43,8 @@ impl fmt::Display for SpecError {
         let Self { option, found, expected, advice } = self;
         match found.as_str() {
             "" => write!(f, "{option}: expected {expected}. {advice}"),
-            found => write!(f, "{option}: expected {expected}, found \"{found}\". {advice}"),
+            // Quoted as in Rust, so that a line break in it does not break the line.
+            found => write!(f, "{option}: expected {expected}, found {found:?}. {advice}"),
         }
     }
 }

@@ -1,0 +1,62 @@
+//! Every target over its seeds and over changed seeds, without a fuzzer: the same inputs each time.
+//!
+//! `NOMAD86_FUZZ_CASES` sets how many changed inputs a target gets.
+
+use nomad86_fuzz::{TARGETS, seeds};
+
+/// A small generator: the inputs of one run are those of the next.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % below.max(1)
+    }
+
+    /// Changes some bytes, cuts or repeats a part.
+    fn change(&mut self, input: &mut Vec<u8>) {
+        for _ in 0..=self.next(6) {
+            let at = self.next(input.len());
+            match self.next(6) {
+                _ if input.is_empty() => input.push(self.next(256) as u8),
+                0 => input[at] ^= 1 << self.next(8),
+                1 => input[at] = [0, 1, 0x7F, 0x80, 0xFF][self.next(5)],
+                2 => input[at] = self.next(256) as u8,
+                3 => input.truncate(at),
+                4 => input.insert(at, self.next(256) as u8),
+                _ => {
+                    let end = (at + self.next(32)).min(input.len());
+                    let part = input[at..end].to_vec();
+                    let to = self.next(input.len());
+                    input.splice(to..to, part);
+                }
+            }
+        }
+    }
+}
+
+fn cases() -> usize {
+    std::env::var("NOMAD86_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(300)
+}
+
+#[test]
+fn seeds_and_what_becomes_of_them_break_nothing() {
+    for (name, run) in TARGETS {
+        let seeds = seeds::of(name);
+        assert!(!seeds.is_empty(), "{name} has seeds");
+        for seed in &seeds {
+            run(seed);
+        }
+        let mut random = Random(86);
+        for case in 0..cases() {
+            let mut input = seeds[random.next(seeds.len())].clone();
+            random.change(&mut input);
+            let shown = input.clone();
+            if let Err(panic) = std::panic::catch_unwind(|| run(&input)) {
+                println!("{name}, case {case}: {shown:02x?}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+        println!("{name}: {} seeds, {} changed inputs", seeds.len(), cases());
+    }
+}

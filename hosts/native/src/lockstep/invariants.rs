@@ -1,0 +1,85 @@
+//! Invariants of the design, held against a processor between two runs.
+
+use super::Side;
+use nomad86::cpu::Io;
+use nomad86::cpu::block::mode;
+use nomad86::cpu::paging::Access;
+use nomad86::isa::Inst;
+use nomad86::isa::decode::{MAX_LEN, decode};
+use nomad86::memory::{PAGE, Target, page};
+
+/// Checks all; adds a line for each that does not hold.
+pub fn check(side: &mut Side, what: &mut Vec<String>) {
+    side.cpu.drop_overwritten(&mut side.cache, None, &mut side.world);
+    translations(side, what);
+    blocks(side, what);
+}
+
+/// Every live TLB entry equals a fresh walk of the guest's tables; none is writable with a clear dirty bit, or
+/// leads to memory that holds code.
+pub fn translations(side: &mut Side, what: &mut Vec<String>) {
+    if side.world.memory.map_changed() {
+        return; // taken note of before the next instruction
+    }
+    let mut entries = Vec::new();
+    side.cpu.tlb.visit(|table, linear, addend| entries.push((table, linear, addend)));
+    for (table, linear, addend) in entries {
+        let write = table & 1 != 0;
+        let access = Access { write, user: table & 2 != 0, fetch: false };
+        let name = || format!("TLB entry of table {table} for {linear:08x}");
+        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world) else {
+            what.push(format!("{}: a walk faults", name()));
+            continue;
+        };
+        let memory = side.world.memory();
+        let offset = match memory.target(t.phys, write) {
+            Target::Memory(offset) => offset,
+            Target::Rom(offset) if !write => offset,
+            other => {
+                what.push(format!("{}: leads to {other:?}", name()));
+                continue;
+            }
+        };
+        if addend.wrapping_add(linear as usize) != memory.base().expose_provenance() + offset {
+            what.push(format!("{}: not where a walk leads", name()));
+        }
+        if write && !t.writable {
+            what.push(format!("{}: writable, but the dirty bit is clear", name()));
+        }
+        if write && memory.flags(offset) & page::CODE != 0 {
+            what.push(format!("{}: writable, but there is code", name()));
+        }
+    }
+}
+
+/// No live block's bytes differ from memory.
+pub fn blocks(side: &mut Side, what: &mut Vec<String>) {
+    let memory = &side.world.memory;
+    let features = side.cpu.features;
+    side.cache.visit(|block, insts| {
+        let mut bytes = vec![0; usize::from(block.len) + MAX_LEN];
+        let room = (PAGE - (block.phys as usize & (PAGE - 1))).min(bytes.len());
+        let (first, rest) = bytes.split_at_mut(room);
+        if !memory.read(block.phys, first) {
+            return; // a device's memory: nobody can tell
+        }
+        let second = block.second.unwrap_or(block.phys + room as u64);
+        if !rest.is_empty() && !memory.read(second, rest) {
+            return;
+        }
+        let mut at = 0;
+        for inst in insts {
+            let fresh = decode(&bytes[at..], block.mode & mode::CODE32 != 0, features);
+            if !fresh.is_ok_and(|fresh| same(&fresh, inst)) {
+                what.push(format!("block at {:x}: other bytes in memory, {at} from its start", block.phys));
+                return;
+            }
+            at += usize::from(inst.len);
+        }
+    });
+}
+
+fn same(a: &Inst, b: &Inst) -> bool {
+    (a.row, a.len, a.imm, a.disp, a.reg, a.base, a.index, a.scale, a.segment, a.prefixes)
+        == (b.row, b.len, b.imm, b.disp, b.reg, b.base, b.index, b.scale, b.segment, b.prefixes)
+}

@@ -1,0 +1,316 @@
+//! Cases of the robustness list that are about translated code: self-modifying code, code at edges, a code
+//! memory that runs full. Each runs on interpreter and recompiler in lockstep, and must come to the right result.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use nomad86::cpu::{Cpu, reg};
+use nomad86::isa::table::ROWS;
+use nomad86::jit::Jit;
+use nomad86_host::code::DualMapping;
+use nomad86_native::bench;
+use nomad86_native::lockstep::layout::{ALIAS, CODE, DATA, DEVICE, PAGE, RAM};
+use nomad86_native::lockstep::program::Program;
+use nomad86_native::lockstep::{Disturbances, Lockstep};
+use std::time::Duration;
+
+/// Runs a program in several rhythms on both engines; gives the interpreter's processor at its end.
+fn both(test: &str, program: &Program, check: impl Fn(&Cpu, &[u8])) {
+    let mut pair = match Lockstep::new() {
+        Ok(pair) => pair,
+        Err(error) => return bench::skipped(test, &error),
+    };
+    for seed in 0..40 {
+        let program = Program { seed, ..program.clone() };
+        let disturbances = if seed % 2 == 0 {
+            Disturbances::NONE
+        } else {
+            Disturbances { pages: false, dma: false, interrupts: false, ..Disturbances::ALL }
+        };
+        if let Err(difference) = pair.run(&program, disturbances) {
+            panic!("{}", nomad86_native::lockstep::report::explain(&program, disturbances, &difference));
+        }
+        check(&pair.interpreter.cpu, pair.interpreter.ram());
+    }
+    assert!(pair.counts.blocks > 0, "nothing was translated");
+}
+
+/// The vector of the handler that the processor halted in, and the frame's EIP.
+fn fault(cpu: &Cpu, ram: &[u8]) -> (u32, u32) {
+    let vector = (cpu.eip & 0xFFF) / 64;
+    let has_code = matches!(vector, 8 | 10..=14 | 17);
+    let at = (cpu.regs[reg::ESP] + if has_code { 4 } else { 0 }) as usize;
+    (vector, u32::from_le_bytes(ram[at..at + 4].try_into().unwrap()))
+}
+
+fn eax(expected: u32) -> impl Fn(&Cpu, &[u8]) {
+    move |cpu, _| assert_eq!(cpu.regs[reg::EAX], expected, "EAX")
+}
+
+fn le(value: u32) -> [u8; 4] {
+    value.to_le_bytes()
+}
+
+/// Joins pieces of code.
+fn code(pieces: &[&[u8]]) -> Vec<u8> {
+    pieces.concat()
+}
+
+#[test]
+fn case_44_an_instruction_of_the_same_block_is_overwritten() {
+    // ECX = 9 … 1: the immediate of the ADD behind it in the block.
+    let body = code(&[
+        &[0xB9, 9, 0, 0, 0], // mov ecx, 9
+        &[0x88, 0x0D],
+        &le(CODE + 5 + 6 + 1 + 1), // mov [imm of the ADD], cl
+        &[0x90],                   // nop
+        &[0x05, 0x77, 0, 0, 0],    // add eax, 77h
+        &[0xE2, 0xF2],             // loop to the MOV
+        &[0xF4],
+    ]);
+    both("case_44", &Program::written(&[(CODE, &body)]), eax(45));
+}
+
+#[test]
+fn case_44_the_next_instruction_is_overwritten() {
+    let body = code(&[
+        &[0xB9, 9, 0, 0, 0],
+        &[0x88, 0x0D],
+        &le(CODE + 5 + 6 + 1),
+        &[0x05, 0x77, 0, 0, 0],
+        &[0xE2, 0xF3],
+        &[0xF4],
+    ]);
+    both("case_44", &Program::written(&[(CODE, &body)]), eax(45));
+}
+
+#[test]
+fn case_44_a_block_on_another_page_is_overwritten_while_it_is_linked() {
+    // A subroutine on the next page returns what the caller put into it before.
+    let caller = code(&[
+        &[0xB9, 9, 0, 0, 0],
+        &[0xE8],
+        &le(PAGE - 10 + 1), // call, once with the old contents
+        &[0x88, 0x0D],
+        &le(CODE + PAGE + 2), // mov [imm], cl
+        &[0xE8],
+        &le(PAGE - 21 + 1), // call
+        &[0xE2, 0xEE],      // loop to the first CALL
+        &[0xF4],
+    ]);
+    let callee = [0x05, 0, 0, 0, 0, 0xC3];
+    // Old contents 0 9 8 … 2, new ones 9 8 … 1.
+    both("case_44", &Program::written(&[(CODE, &caller), (CODE + PAGE + 1, &callee)]), eax(45 + 44));
+}
+
+#[test]
+fn case_44_the_half_of_an_instruction_on_the_next_page_is_overwritten() {
+    // ADD EAX, imm32 begins three bytes before the page's end; the last two bytes of its immediate are beyond.
+    let at = CODE + PAGE - 3;
+    let start = at - 11;
+    let body = code(&[
+        &[0xB9, 9, 0, 0, 0],
+        &[0x88, 0x0D],
+        &le(CODE + PAGE), // mov [third byte of the immediate], cl
+        &[0x05, 0, 0, 0, 0],
+        &[0xE2, 0xF3],
+        &[0xF4],
+    ]);
+    both("case_44", &Program::written(&[(start, &body)]), eax(45 << 16));
+}
+
+#[test]
+fn case_44_code_is_overwritten_through_another_mapping() {
+    for (executed, written) in [(CODE, ALIAS), (ALIAS, CODE)] {
+        let body = code(&[
+            &[0xB9, 9, 0, 0, 0],
+            &[0x88, 0x0D],
+            &le(written + 5 + 6 + 1),
+            &[0x05, 0x77, 0, 0, 0],
+            &[0xE2, 0xF3],
+            &[0xF4],
+        ]);
+        let mut program = Program::written(&[(CODE, &body)]).with_paging();
+        program.entry = executed;
+        program.starts = vec![executed];
+        both("case_44", &program, eax(45));
+    }
+}
+
+#[test]
+fn case_44_code_is_overwritten_by_dma() {
+    // Port 23h makes the device write a NOP to the code page's offset in EAX: over the INC EBX.
+    let body = code(&[
+        &[0xB9, 5, 0, 0, 0],
+        &[0x43],             // inc ebx
+        &[0x83, 0xF9, 3],    // cmp ecx, 3
+        &[0x75, 7],          // jne over
+        &[0xB8, 5, 0, 0, 0], // mov eax, 5
+        &[0xE7, 0x23],       // out 23h, eax
+        &[0xE2, 0xF1],       // loop to the INC
+        &[0xF4],
+    ]);
+    both("case_44", &Program::written(&[(CODE, &body)]), |cpu, ram| {
+        assert_eq!(ram[CODE as usize + 5], 0x90);
+        assert_eq!(cpu.regs[reg::EBX], 3, "INC EBX ran three times before it became a NOP");
+    });
+}
+
+#[test]
+fn case_44_code_is_overwritten_by_every_kind_of_store() {
+    // Each replaces the imm32 of ADD EAX, imm32 (6 bytes behind `patch`), by what it stores; EBX = 5.
+    let target = CODE + 0x101;
+    let stores: [(&str, Vec<u8>); 9] = [
+        ("mov", code(&[&[0x89, 0x1D], &le(target)])),
+        ("xchg", code(&[&[0x87, 0x1D], &le(target), &[0xBB, 5, 0, 0, 0]])),
+        ("add", code(&[&[0x01, 0x1D], &le(target)])),
+        ("push", code(&[&[0x89, 0xE2, 0xBC], &le(target + 4), &[0x53, 0x89, 0xD4]])),
+        ("stosd", code(&[&[0xBF], &le(target), &[0x50, 0x89, 0xD8, 0xAB, 0x58]])),
+        (
+            "rep movsd",
+            code(&[
+                &[0x51, 0x53, 0x89, 0xE6, 0xBF],
+                &le(target),
+                &[0xB9, 1, 0, 0, 0, 0xF3, 0xA5, 0x5B, 0x59],
+            ]),
+        ),
+        ("fistp", code(&[&[0x53, 0xDB, 0x04, 0x24, 0xDB, 0x1D], &le(target), &[0x5B]])),
+        ("movd", code(&[&[0x66, 0x0F, 0x6E, 0xC3, 0x66, 0x0F, 0x7E, 0x05], &le(target)])),
+        ("cmpxchg", code(&[&[0x50, 0xA1], &le(target), &[0x0F, 0xB1, 0x1D], &le(target), &[0x58]])),
+    ];
+    for (name, store) in stores {
+        if name == "movd" && !ROWS.iter().any(|row| row.mnemonic == name) {
+            continue; // no such instruction yet
+        }
+        // First the ADD is executed as it is (with 0), so that it is translated; then it is overwritten.
+        let mut body = code(&[&[0xBB, 5, 0, 0, 0, 0xB9, 2, 0, 0, 0]]);
+        let back = CODE + 0x105 + 2;
+        body.extend([0xE9]);
+        body.extend(le((CODE + 0x100).wrapping_sub(CODE + body.len() as u32 + 4)));
+        let patch = CODE + body.len() as u32;
+        body.extend(&store);
+        body.push(0xE9);
+        body.extend(le((CODE + 0x100).wrapping_sub(CODE + body.len() as u32 + 4)));
+        let tail =
+            code(&[&[0x05, 0, 0, 0, 0], &[0xE2, 1], &[0xF4], &[0xE9], &le(patch.wrapping_sub(back + 1 + 5))]);
+        let program = Program::written(&[(CODE, &body), (CODE + 0x100, &tail)]);
+        both(name, &program, |cpu, _| assert_eq!(cpu.regs[reg::EAX], 5, "{name}"));
+    }
+}
+
+#[test]
+fn case_45_an_instruction_of_fifteen_bytes_runs_and_one_of_sixteen_is_refused() {
+    for (prefixes, works) in [(14, true), (15, false), (40, false)] {
+        let mut body = vec![0x40];
+        body.extend(vec![0x3E; prefixes]);
+        body.extend([0x40, 0xF4]);
+        both("case_45", &Program::written(&[(CODE, &body)]), |cpu, ram| {
+            assert_eq!(cpu.regs[reg::EAX], if works { 2 } else { 1 });
+            if !works {
+                assert_eq!(fault(cpu, ram), (13, CODE + 1), "#GP at the instruction's first byte");
+            }
+        });
+    }
+}
+
+#[test]
+fn case_45_a_page_fault_on_the_second_page_of_an_instruction_is_exact() {
+    // INC EAX, then MOV EBX, imm32 of which two bytes are on a page that is not there.
+    let at = CODE + PAGE - 4;
+    let mut program = Program::written(&[(at, &[0x40, 0xBB, 1, 2, 3, 4, 0xF4])]).with_paging();
+    program.pages.iter_mut().filter(|page| page.0 == CODE + PAGE).for_each(|page| page.1 = 0);
+    both("case_45", &program, |cpu, ram| {
+        assert_eq!((cpu.regs[reg::EAX], cpu.regs[reg::EBX]), (1, 0));
+        assert_eq!(cpu.cr2, CODE + PAGE, "the address that could not be fetched");
+        assert_eq!(fault(cpu, ram), (14, at + 1));
+    });
+}
+
+#[test]
+fn case_46_a_jump_to_data_executes_it() {
+    // The data is made of INC EAX and HLT first.
+    let body = code(&[
+        &[0xC7, 0x05],
+        &le(DATA + 0x20),
+        &[0x40, 0x40, 0x40, 0xF4],
+        &[0xBB],
+        &le(DATA + 0x20),
+        &[0xFF, 0xE3],
+    ]);
+    both("case_46", &Program::written(&[(CODE, &body)]), eax(3));
+}
+
+#[test]
+fn case_46_a_jump_to_the_last_byte_of_ram_runs_off_into_nothing() {
+    // INC EAX there; behind it bytes read FFh, which is no instruction.
+    let body = code(&[&[0xC6, 0x05], &le(RAM - 1), &[0x40], &[0xBB], &le(RAM - 1), &[0xFF, 0xE3]]);
+    both("case_46", &Program::written(&[(CODE, &body)]), |cpu, ram| {
+        assert_eq!(cpu.regs[reg::EAX], 1);
+        assert_eq!(fault(cpu, ram), (6, RAM));
+    });
+}
+
+#[test]
+fn case_46_code_in_a_devices_memory_is_the_same_on_both() {
+    let body = code(&[&[0xBB], &le(DEVICE + 0x800), &[0xFF, 0xE3]]);
+    let mut program = Program::written(&[(CODE, &body)]);
+    program.length = 300;
+    both("case_46", &program, |cpu, _| assert!(cpu.count > 2));
+}
+
+#[test]
+fn case_46_a_jump_to_a_page_that_is_not_there_faults_at_its_target() {
+    let body = code(&[&[0xBB], &le(0x0040_0000), &[0xFF, 0xE3]]);
+    let program = Program::written(&[(CODE, &body)]).with_paging();
+    both("case_46", &program, |cpu, ram| {
+        assert_eq!(fault(cpu, ram), (14, 0x0040_0000));
+        assert_eq!(cpu.cr2, 0x0040_0000);
+    });
+}
+
+#[test]
+fn case_43_a_full_code_memory_starts_over_and_nobody_waits_for_it() {
+    let mut pair = match Lockstep::new() {
+        Ok(pair) => pair,
+        Err(error) => return bench::skipped("case_43", &error),
+    };
+    // A small code memory; blocks of 60 instructions on all pages, each time other ones.
+    let memory = DualMapping::new(256 << 10).unwrap();
+    let mut jit = Jit::new(Box::new(memory), 1 << 9, true).unwrap();
+    jit.set_threshold(1);
+    pair.jits[1] = jit;
+    let program = Program::written(&[(CODE, &[0xF4])]);
+    pair.run(&program, Disturbances::NONE).unwrap();
+    let mut longest = Duration::ZERO;
+    let mut round = 0_u32;
+    while pair.jits[1].stats.full_flushes < 100 {
+        round += 1;
+        assert!(round < 20_000, "the code memory never runs full");
+        let mut body = Vec::new();
+        while body.len() < 3 * PAGE as usize {
+            // add eax, imm32, eleven times, and a jump to the next.
+            for n in 0..11 {
+                body.push(0x05);
+                body.extend(le(round.wrapping_mul(31).wrapping_add(n)));
+            }
+            body.extend([0xEB, 0]);
+        }
+        body.push(0xF4);
+        for side in [&mut pair.interpreter, &mut pair.recompiler] {
+            side.world.memory.write(u64::from(CODE), &body);
+            side.cpu.halted = false;
+            side.cpu.eip = CODE;
+            side.cpu.regs[reg::EAX] = 0;
+        }
+        let limit = pair.interpreter.cpu.count + 20_000;
+        let expected = pair.interpreter.run(None, limit);
+        let start = bench::thread_time();
+        let found = pair.recompiler.run(Some(&mut pair.jits[1]), limit);
+        longest = longest.max(bench::thread_time() - start);
+        assert_eq!(expected, found);
+        assert_eq!(pair.interpreter.cpu.regs, pair.recompiler.cpu.regs);
+        assert_eq!(pair.interpreter.cpu.count, pair.recompiler.cpu.count);
+    }
+    let bytes = pair.jits[1].stats.bytes;
+    println!("100 times full in {round} rounds, {bytes} bytes of code, the longest run {longest:?}");
+    assert!(bytes > 100 * (64 << 10));
+    assert!(longest < Duration::from_millis(50), "{longest:?}");
+}
