@@ -5,6 +5,10 @@ header:
     .long 0x1BADB002, 0x10000, -(0x1BADB002 + 0x10000)
     .long header, header, 0, 0, start
 start:
+    # Eight data bits.
+    mov $0x3FB, %dx
+    mov $3, %al
+    out %al, %dx
     mov $text, %esi
     mov $0x3F8, %dx
 1:  lodsb

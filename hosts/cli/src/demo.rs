@@ -29,7 +29,8 @@ pub(crate) fn run(mut args: RunArgs, steps: Vec<Step>) -> Result<Outcome, Failur
         args.serial.push(SerialSpec::Stdio);
     }
     if args.append.is_none() {
-        args.append = Some(format!("console=ttyS0 quiet loglevel=3 {}", server.parameter()));
+        // On a busy host ticks are lost, and Linux then distrusts the one clock that is right.
+        args.append = Some(format!("console=ttyS0 quiet loglevel=3 tsc=reliable {}", server.parameter()));
     }
     setup::build(setup::Plan::new(args, steps)?)?.run()
 }

@@ -8,8 +8,9 @@
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`screenshot`] | the screen as a file |
 //! | [`script`] | `--expect`, `--type` and the like |
+//! | [`monitor`] | commands for the running machine |
 //! | [`state`] | saving and restoring, `snapshot` |
-//! | [`terminal`] | the user's terminal, left as it was found |
+//! | [`terminal`], [`display`] | the user's terminal, left as it was found, and the machine's screen on it |
 //! | [`stats`], [`trace`] | what a machine did, and what it does |
 //! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
@@ -19,9 +20,11 @@ mod args;
 mod bench;
 mod demo;
 mod disk;
+mod display;
 mod files;
 mod firmware;
 mod lines;
+mod monitor;
 mod network;
 mod outcome;
 mod relay;

@@ -7,6 +7,7 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
+use crate::state::Saver;
 use crate::{disk, files, firmware, state};
 use nomad86::config::{ClockMode, Config, Kernel};
 use nomad86::host::Host;
@@ -172,9 +173,12 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     for spec in &mut plan.nics {
         config.cards.push(network::card(spec)?);
     }
-    let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
+    if let Some(path) = plan.args.restore.clone() {
+        state::adopt_disks(&mut plan, &path)?;
+    }
+    let (drives, written) = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
     let mut machine = match plan.args.restore.clone() {
-        Some(path) => state::restore(&mut plan, config, &path)?,
+        Some(path) => state::restore(&mut plan, config, &path, &written)?,
         None => {
             let memory = GuestMemory::allocate(config.memory_needed())
                 .map_err(|error| Failure::configuration(error.to_string()))?;
@@ -206,6 +210,9 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         host.post = Box::new(end.line.clone());
         ends.push(end);
     }
+    if let Some(spec) = &plan.args.monitor {
+        ends.push(End::open("--monitor", spec, &bell)?);
+    }
     let capture = match &plan.args.pcap {
         Some(path) => Some(Capture::create(path).map_err(|error| {
             Failure::configuration(format!("--pcap {}: {}", path.display(), files::reason(&error)))
@@ -232,7 +239,8 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     };
     #[cfg(not(feature = "sdl"))]
     let screen = None;
-    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, paced)?;
+    let saver = Saver::new(&plan, written);
+    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, saver, paced)?;
     session.screen = screen;
     Ok(session)
 }

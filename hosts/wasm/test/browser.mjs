@@ -5,9 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { root } from "./guest.mjs";
-
-export const program = process.env.NOMAD86 ?? join(root, "target/release/nomad86");
+import { program, root } from "./guest.mjs";
 
 /** Starts a process and resolves with it when its output matches; what it wrote is in `.text`. */
 export function start(args, pattern, options = {}) {
@@ -16,6 +14,7 @@ export function start(args, pattern, options = {}) {
     const { promise, resolve, reject } = Promise.withResolvers?.() ?? withResolvers();
     const timer = setTimeout(() => fail("timed out"), options.timeout ?? 240_000);
     const fail = (why) => {
+        child.kill("SIGKILL");
         clearTimeout(timer);
         reject(new Error(`nomad86 ${args[0]}: ${why}; it wrote: ${child.text.slice(-2000)}`));
     };

@@ -125,6 +125,9 @@ pub(crate) struct RunArgs {
     /// New addresses come from this number, the same ones each time
     #[arg(long, value_name = "NUMBER", help_heading = "State")]
     pub(crate) seed: Option<u64>,
+    /// Restore although files of its disks were changed since: they hold the same all the same
+    #[arg(long, help_heading = "State")]
+    pub(crate) changed_disks: bool,
     /// Save the machine's state at the end; Ctrl-A s and SIGUSR1 save it to the same file at any time
     #[arg(long, value_name = "FILE", help_heading = "State")]
     pub(crate) save: Option<PathBuf>,
@@ -148,7 +151,7 @@ pub(crate) struct RunArgs {
     /// A serial line: stdio, none, file:PATH, tcp:HOST:PORT[,server] or unix:PATH[,server]
     #[arg(long, value_name = "WHERE", help_heading = "Screen and lines")]
     pub(crate) serial: Vec<SerialSpec>,
-    /// The monitor: stdio (Ctrl-A c) or none
+    /// The monitor, which Ctrl-A c leads to: stdio, none, tcp:HOST:PORT[,server] or unix:PATH[,server]
     #[arg(long, value_name = "WHERE", help_heading = "Screen and lines")]
     pub(crate) monitor: Option<SerialSpec>,
     /// Output of the debug console, port E9h: stdio or file:PATH

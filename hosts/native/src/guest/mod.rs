@@ -11,9 +11,11 @@ use nomad86::config::{Card, CardModel};
 use nomad86::host::Network;
 use nomad86::machine::Machine;
 use nomad86::net::MacAddress;
+use nomad86::snapshot::RestoreOptions;
 use nomad86_host::guest::{self, cpio::Cpio};
 use nomad86_host::net::bell::{Bedside, Bell};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -44,6 +46,7 @@ pub struct Setup {
     plugs: Vec<Plug>,
     extra: Option<Cpio>,
     append: String,
+    state: Option<(Arc<[u8]>, RestoreOptions)>,
 }
 
 impl Setup {
@@ -92,6 +95,19 @@ impl Setup {
         self.append.push(' ');
         self.append.push_str(words);
         self
+    }
+
+    /// Goes on from a state image of a guest that was at its shell, with a cable for each card of the image.
+    #[must_use]
+    pub fn restore(
+        mut self,
+        image: &Arc<[u8]>,
+        options: RestoreOptions,
+        plug: impl FnOnce(Bell) -> Box<dyn Network> + Send + 'static,
+    ) -> Guest {
+        self.state = Some((image.clone(), options));
+        self.plugs.push(Box::new(plug));
+        self.start()
     }
 
     /// Boots it and waits for its shell.
@@ -274,6 +290,18 @@ impl Guest {
         let (answer, asked) = channel();
         self.order(Order::Inspect(Box::new(move |machine| drop(answer.send(look(machine))))));
         asked.recv_timeout(Duration::from_secs(30)).expect("the machine runs")
+    }
+
+    /// Saves the machine's state.
+    ///
+    /// # Panics
+    /// When the machine has ended.
+    pub fn save(&self) -> Arc<[u8]> {
+        self.inspect(|machine| {
+            let mut image = Vec::new();
+            machine.save(&mut image).expect("there is memory for an image");
+            image.into()
+        })
     }
 
     fn order(&self, order: Order) {

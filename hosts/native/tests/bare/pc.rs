@@ -112,11 +112,6 @@ impl Pc {
         self.monitor(&format!("sendkey {name}"));
     }
 
-    /// Moves the mouse.
-    pub(crate) fn mouse(&self, dx: i32, dy: i32) {
-        self.monitor(&format!("mouse_move {dx} {dy}"));
-    }
-
     /// The screen: width, height, and red, green, blue of each pixel.
     pub(crate) fn screen(&self, file: &Path) -> (usize, usize, Vec<u8>) {
         self.monitor(&format!("screendump {}", file.display()));

@@ -26,7 +26,7 @@ pub(crate) fn crc32(bytes: &[u8]) -> String {
 }
 
 /// Starts the server at a free port, in the network namespace of the calling thread. `GET /N` gives N bytes of
-/// [`data`], `POST` answers with [`crc32`] of what was sent.
+/// [`data`], `GET /text/N` N letters, `POST` answers with [`crc32`] of what was sent.
 pub(crate) fn start(address: Ipv4Addr) -> SocketAddr {
     let listener = TcpListener::bind((address, 0)).expect("there is a free port");
     let at = listener.local_addr().expect("it is bound");
@@ -64,7 +64,10 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
         format!("{}\n", crc32(&sent)).into_bytes()
     } else {
         let path = request.split(' ').nth(1).unwrap_or("/");
-        data(path.trim_start_matches('/').parse().unwrap_or(0))
+        match path.strip_prefix("/text/") {
+            Some(len) => vec![b'x'; len.parse().unwrap_or(0)],
+            None => data(path.trim_start_matches('/').parse().unwrap_or(0)),
+        }
     };
     let mut out = stream;
     let begun = Instant::now();
