@@ -126,6 +126,13 @@ impl Emitter<'_> {
         let needed = self.before(i, p);
         let (reads, writes) = flags::effects(i);
         let slow = self.asm.label();
+        if let Some(rm) = self.planned(i, p, 0) {
+            if reads | writes != 0 {
+                self.host_flags(needed);
+            }
+            body(self, rm, slow);
+            return Done::Next;
+        }
         self.clobber_flags(needed);
         self.address(i, size, write, slow);
         self.check_aligned(size, aligned, write, slow);
