@@ -70,7 +70,8 @@ pub struct ExchangeError {
 const SERVICE: u64 = 250_000;
 /// The longest time between two looks at the host's clock.
 const SLICE: u64 = 100_000;
-/// A host clock that jumps further than this was suspended: the guest is not made to catch up.
+/// A host clock that jumps further than this was suspended: the guest is not made to catch up. Nor is it made
+/// to wait for one that was set back.
 const PAUSE: u64 = SECOND;
 
 /// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
@@ -393,7 +394,7 @@ impl Machine {
         }
         let now = host.clock.now().0;
         let expected = self.time.last;
-        if !self.time.started || now > expected.saturating_add(PAUSE) {
+        if !self.time.started || now > expected.saturating_add(PAUSE) || now < expected {
             self.time.started = true;
             self.time.last = now;
             self.time.origin = now.cast_signed().saturating_sub_unsigned(self.board.now.0);

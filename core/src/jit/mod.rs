@@ -19,7 +19,9 @@ mod asm;
 mod emit;
 #[cfg(target_arch = "x86_64")]
 mod fp;
+#[cfg(target_arch = "x86_64")]
 mod helpers;
+#[cfg(target_arch = "x86_64")]
 mod inspect;
 #[cfg(target_arch = "x86_64")]
 mod plan;

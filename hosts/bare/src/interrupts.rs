@@ -113,13 +113,10 @@ extern "C" fn handle(frame: &Frame) {
     }
     match irq {
         0 => {}
-        1 => KEYBOARD.push(in8(0x60)),
-        12 => MOUSE.push(in8(0x60)),
-        4 => {
-            while in8(crate::serial::PORT + 5) & 1 != 0 {
-                SERIAL.push(in8(crate::serial::PORT));
-            }
-        }
+        // What nobody takes in time is lost.
+        1 => _ = KEYBOARD.push(in8(0x60)),
+        12 => _ = MOUSE.push(in8(0x60)),
+        4 => crate::serial::interrupt(),
         _ => {
             let status = NETWORK_STATUS.load(Ordering::Relaxed);
             if status != 0 {
@@ -228,6 +225,7 @@ pub(crate) fn sleep(events: u64, left: u64) {
 
 /// Stops for good.
 pub(crate) fn stop() -> ! {
+    crate::serial::flush();
     loop {
         interrupts::disable();
         x86_64::instructions::hlt();

@@ -146,6 +146,7 @@ fn run(info: &multiboot::Info, memory: usize) -> Result<(), String> {
         }
     }
     let result = live(&mut machine, &mut host, text.as_mut());
+    serial::flush();
     if let Some(port) = options.exit_port {
         port::out32(port, result);
     }

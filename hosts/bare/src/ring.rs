@@ -1,10 +1,10 @@
-//! Bytes from an interrupt handler to the one who waits for them.
+//! Bytes between an interrupt handler and the rest of the kernel.
 
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-const SIZE: usize = 1024;
+const SIZE: usize = 4096;
 
-/// A queue with one writer and one reader; what does not fit is lost.
+/// A queue with one writer and one reader.
 pub(crate) struct Ring {
     bytes: [AtomicU8; SIZE],
     read: AtomicUsize,
@@ -20,12 +20,15 @@ impl Ring {
         }
     }
 
-    pub(crate) fn push(&self, byte: u8) {
+    /// Appends a byte; false when there is no room for it.
+    pub(crate) fn push(&self, byte: u8) -> bool {
         let at = self.written.load(Ordering::Relaxed);
-        if at.wrapping_sub(self.read.load(Ordering::Acquire)) < SIZE {
+        let room = at.wrapping_sub(self.read.load(Ordering::Acquire)) < SIZE;
+        if room {
             self.bytes[at % SIZE].store(byte, Ordering::Relaxed);
             self.written.store(at.wrapping_add(1), Ordering::Release);
         }
+        room
     }
 
     pub(crate) fn pop(&self) -> Option<u8> {

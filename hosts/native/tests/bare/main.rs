@@ -102,7 +102,7 @@ fn debian_boots_to_a_shell_gets_a_lease_and_downloads() {
         let pixels = pixels.chunks(3).map(|p| u32::from_be_bytes([0, p[0], p[1], p[2]])).collect();
         let picture =
             nomad86_host::screenshot::Picture { width: width as u32, height: height as u32, pixels };
-        picture.save(&PathBuf::from(folder).join("bare.png")).unwrap();
+        picture.save(&PathBuf::from(folder).join("bare-metal.png")).unwrap();
     }
     pc.send("poweroff -f");
     assert_eq!(pc.end(), 0, "{}", pc.text());
