@@ -14,7 +14,7 @@ pub(crate) fn text(machine: &Machine) -> String {
     let cpu = &machine.cpu;
     let mut text = String::new();
     // Writing to memory does not fail.
-    let _ = write!(text, "eip {:08x}  eflags {:08x}  cpl {}\n", cpu.eip, cpu.flags.image(), cpu.cpl);
+    let _ = writeln!(text, "eip {:08x}  eflags {:08x}  cpl {}", cpu.eip, cpu.flags.image(), cpu.cpl);
     for row in [0..4, 4..8] {
         let cells: Vec<_> = row.map(|n| format!("{} {:08x}", GENERAL[n], cpu.regs[n])).collect();
         let _ = writeln!(text, "{}", cells.join("  "));

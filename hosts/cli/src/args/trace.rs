@@ -17,7 +17,7 @@ fn range(text: &str) -> Result<(u32, u32), String> {
 fn bytes(text: &str) -> Result<Code, String> {
     let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let wrong = || format!("'{text}' is no code: give pairs of hexadecimal digits, such as 01d8c3");
-    if digits.is_empty() || digits.len() % 2 != 0 || !digits.is_ascii() {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return Err(wrong());
     }
     let pairs = (0..digits.len()).step_by(2).map(|n| u8::from_str_radix(&digits[n..n + 2], 16));

@@ -37,7 +37,7 @@ pub(super) fn draw(picture: &Picture, canvas: &mut Canvas) {
                 count += 1;
             }
         }
-        sum[0] / count << 16 | sum[1] / count << 8 | sum[2] / count
+        (sum[0] / count) << 16 | (sum[1] / count) << 8 | (sum[2] / count)
     };
     for row in 0..y.div_ceil(2) {
         for column in 0..x {

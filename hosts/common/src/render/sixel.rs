@@ -84,7 +84,7 @@ fn reduce(pixels: &[u32]) -> (Vec<u8>, Vec<u32>) {
 }
 
 fn cube(pixels: &[u32]) -> (Vec<u8>, Vec<u32>) {
-    let palette = (0..216).map(|n| (n / 36 * 51) << 16 | (n / 6 % 6 * 51) << 8 | n % 6 * 51).collect();
+    let palette = (0..216).map(|n| (n / 36 * 51) << 16 | (n / 6 % 6 * 51) << 8 | (n % 6 * 51)).collect();
     let level = |value: u8| (u16::from(value) + 25) / 51;
     let number = |pixel: &u32| {
         let [_, r, g, b] = pixel.to_be_bytes();

@@ -57,7 +57,7 @@ pub fn run(
         side.run(Some(jit), limit);
         done.instructions += 1;
         let vector = (side.cpu.eip & 0xFFF) / 64;
-        let missing = absent.iter().any(|&page| page == side.cpu.cr2 & !0xFFF);
+        let missing = absent.contains(&(side.cpu.cr2 & !0xFFF));
         if !(in_handler(&side.cpu) && vector == PF && missing) {
             for &page in &absent {
                 let at = layout::entry_at(page) as usize;
@@ -145,7 +145,7 @@ impl Views {
             .filter_map(|n| side.cpu.peek(top.wrapping_add(n), &mut side.world.memory).map(|at| at as usize))
             .collect();
         let now = side.ram();
-        if !frame.last().is_some_and(|&at| at < now.len()) {
+        if frame.last().is_none_or(|&at| at >= now.len()) {
             return; // on a device, or nowhere: nobody can read it back
         }
         let byte = |n: usize| frame.get(n).and_then(|&at| now.get(at)).map_or(0, |&b| u32::from(b));

@@ -209,7 +209,7 @@ impl Lockstep {
         self.load(program, &mut rng);
         let mut run = Running { program, disturbances, rng, loose: false, exits: 0, absent: Vec::new() };
         let translated = self.translated();
-        let result = run.to_end(self);
+        let result = run.finish(self);
         self.counts.programs += 1;
         self.counts.blocks += self.translated() - translated;
         self.counts.exits += run.exits;
@@ -341,7 +341,7 @@ struct Running<'p> {
 }
 
 impl Running<'_> {
-    fn to_end(&mut self, pair: &mut Lockstep) -> Result<(), Difference> {
+    fn finish(&mut self, pair: &mut Lockstep) -> Result<(), Difference> {
         let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100]);
         while pair.interpreter.cpu.count < self.program.length && (self.exits < 200 || self.program.once) {
             self.disturb(pair);
