@@ -70,7 +70,8 @@ pub struct ExchangeError {
 const SERVICE: u64 = 250_000;
 /// The longest time between two looks at the host's clock.
 const SLICE: u64 = 100_000;
-/// A host clock that jumps further than this was suspended: the guest is not made to catch up.
+/// A host clock that jumps further than this was suspended: the guest is not made to catch up. Nor is it made
+/// to wait for one that was set back.
 const PAUSE: u64 = SECOND;
 
 /// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
@@ -99,12 +100,23 @@ struct Time {
     count: u64,
     /// Estimated picoseconds an instruction takes (host clock), to size slices.
     estimate: u64,
+    /// Instructions and nanoseconds that the estimate has not learned from yet.
+    seen: (u64, u64),
     started: bool,
 }
 
 impl Time {
     const fn new(mode: ClockMode) -> Self {
-        Self { mode, origin: 0, last: 0, base: Instant::ZERO, count: 0, estimate: 10_000, started: false }
+        Self {
+            mode,
+            origin: 0,
+            last: 0,
+            base: Instant::ZERO,
+            count: 0,
+            estimate: 10_000,
+            seen: (0, 0),
+            started: false,
+        }
     }
 
     fn at(&mut self, count: u64, host: &mut Host) -> Instant {
@@ -145,13 +157,38 @@ impl Time {
         }
     }
 
-    /// Learns from a slice of `count` instructions that took `ns`.
+    /// Whether time is `now` after `count` instructions: of a loaded state nothing else can be true, and time
+    /// would stand still or leap.
+    fn agrees(&self, count: u64, now: Instant) -> bool {
+        let ClockMode::Virtual { picoseconds } = self.mode else { return true };
+        let passed = count.checked_sub(self.count).and_then(|n| n.checked_mul(u64::from(picoseconds)));
+        !self.started || passed.is_some_and(|passed| self.base + passed / 1000 == now)
+    }
+
+    /// Learns from a slice of `count` instructions that took `ns`. Short slices count together: were they left
+    /// out, an estimate that is far too high would make all slices short and never be put right.
     fn learn(&mut self, count: u64, ns: u64) {
-        if count >= 1000 {
-            let seen = (ns * 1000 / count).clamp(100, 1_000_000);
+        self.seen.0 += count;
+        self.seen.1 += ns;
+        if self.seen.0 >= 1000 {
+            let (count, ns) = core::mem::take(&mut self.seen);
+            let seen = (ns * 1000 / count).clamp(100, 100_000);
             self.estimate = (self.estimate * 7 + seen) / 8;
         }
     }
+}
+
+/// Why runs of instructions ended, and what interrupted them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunStats {
+    /// At their deadline.
+    pub deadlines: u64,
+    /// Something needed attention before.
+    pub events: u64,
+    /// HLT.
+    pub halts: u64,
+    /// Interrupts delivered, NMIs among them.
+    pub interrupts: u64,
 }
 
 /// A PC.
@@ -166,6 +203,8 @@ pub struct Machine {
     pub cache: BlockCache,
     /// The recompiler, when the host has given it memory.
     pub jit: Option<Jit>,
+    /// Counters.
+    pub runs: RunStats,
     config: Config,
     time: Time,
     random: Random,
@@ -202,6 +241,7 @@ impl Machine {
             board,
             cache: BlockCache::new(pages, CacheSize::default()),
             jit: None,
+            runs: RunStats::default(),
             time: Time::new(config.clock),
             random: Random(u64::from_le_bytes(config.uuid[..8].try_into().unwrap_or_default())),
             config,
@@ -267,6 +307,7 @@ impl Machine {
 
     /// Brings everything that an image does not hold in line with what it does.
     pub(crate) fn settle_restored(&mut self) {
+        self.time.started &= self.time.agrees(self.cpu.count, self.board.now);
         self.devices.apic.reload(&mut self.board);
         self.devices.vga.reload(&mut self.board.memory);
         self.board.memory.dirty_vram();
@@ -319,6 +360,7 @@ impl Machine {
             let deadline = self.board.timers.next().min(end);
             if self.cpu.halted {
                 if let Some(exit) = self.idle(host, &mut now, deadline, end) {
+                    self.board.now = now;
                     return exit;
                 }
                 continue;
@@ -328,6 +370,11 @@ impl Machine {
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, now.since(before.1));
+            match stop {
+                Stop::Halt => self.runs.halts += 1,
+                _ if self.cpu.count >= limit => self.runs.deadlines += 1,
+                _ => self.runs.events += 1,
+            }
             if stop == Stop::Shutdown {
                 self.board.now = now;
                 return Exit::TripleFault;
@@ -347,7 +394,7 @@ impl Machine {
         }
         let now = host.clock.now().0;
         let expected = self.time.last;
-        if !self.time.started || now > expected.saturating_add(PAUSE) {
+        if !self.time.started || now > expected.saturating_add(PAUSE) || now < expected {
             self.time.started = true;
             self.time.last = now;
             self.time.origin = now.cast_signed().saturating_sub_unsigned(self.board.now.0);
@@ -411,6 +458,7 @@ impl Machine {
             random: &mut self.random,
         };
         if self.cpu.nmi && !self.cpu.nmi_blocked && !self.cpu.shadow {
+            self.runs.interrupts += 1;
             if self.cpu.take_nmi(&mut platform).is_err() {
                 return Some(Exit::TripleFault);
             }
@@ -420,6 +468,7 @@ impl Machine {
             } else {
                 platform.devices.pic.acknowledge()
             };
+            self.runs.interrupts += 1;
             if self.cpu.interrupt(vector, &mut platform).is_err() {
                 return Some(Exit::TripleFault);
             }
@@ -704,5 +753,26 @@ impl Io for Platform<'_> {
             | (u32::from(self.interrupt) * event::INTERRUPT)
             | (u32::from(self.board.memory.code_written()) * event::CODE)
             | (u32::from(self.board.memory.map_changed()) * event::MAP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_that_is_far_too_high_is_put_right() {
+        let mut time = Time::new(ClockMode::Host);
+        // The host went away in the middle of slices.
+        for _ in 0..100 {
+            time.learn(2000, SECOND);
+        }
+        let slice = |time: &Time| time.instructions(Instant::ZERO, Instant(SECOND));
+        let short = slice(&time);
+        for _ in 0..1000 {
+            let count = slice(&time);
+            time.learn(count, count / 2);
+        }
+        assert!(slice(&time) > 20 * short, "{short} {}", slice(&time));
     }
 }

@@ -44,9 +44,11 @@ pub(crate) fn replace(what: &str, path: &Path, contents: &[u8]) -> Result<(), Fa
 
 /// Why, without the number that the system adds.
 pub(crate) fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+    let mut text = error.to_string();
+    if let Some(start) = text.find(" (os error ")
+        && let Some(len) = text[start..].find(')')
+    {
+        text.replace_range(start..=start + len, "");
     }
+    text
 }

@@ -35,6 +35,11 @@ fn find(extra: Option<&Path>, names: &[&str]) -> Option<PathBuf> {
     folders.flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|path| path.is_file())
 }
 
+/// Files of a BIOS and a VGA BIOS on this system.
+pub(crate) fn installed() -> (Option<PathBuf>, Option<PathBuf>) {
+    (find(None, &BIOS), find(None, &VGA))
+}
+
 /// The images that were named, or found. `needed` says that there must be a BIOS.
 pub(crate) fn load(
     bios: Option<&Path>,

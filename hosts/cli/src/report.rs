@@ -91,13 +91,3 @@ pub(crate) fn json(machine: &Machine, memory: &[Range]) -> Value {
     root.insert("memory".into(), json!(ranges));
     Value::Object(root)
 }
-
-/// What was done, for `--stats`.
-pub(crate) fn stats(machine: &Machine, elapsed: std::time::Duration) -> String {
-    let (seconds, count) = (elapsed.as_secs_f64(), machine.cpu.count);
-    let virtual_time = machine.now().0 as f64 / 1e9;
-    format!(
-        "{count} instructions in {seconds:.2} s, {:.1} million a second; {virtual_time:.2} s of the machine's time",
-        count as f64 / seconds.max(1e-9) / 1e6
-    )
-}

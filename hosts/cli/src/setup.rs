@@ -7,6 +7,7 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
+use crate::state::Saver;
 use crate::{disk, files, firmware, state};
 use nomad86::config::{BootDevice, ClockMode, Config, Kernel};
 use nomad86::host::Host;
@@ -178,9 +179,12 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     for spec in &mut plan.nics {
         config.cards.push(network::card(spec)?);
     }
-    let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
+    if let Some(path) = plan.args.restore.clone() {
+        state::adopt_disks(&mut plan, &path)?;
+    }
+    let (drives, written) = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
     let mut machine = match plan.args.restore.clone() {
-        Some(path) => state::restore(&mut plan, config, &path)?,
+        Some(path) => state::restore(&mut plan, config, &path, &written)?,
         None => {
             let memory = GuestMemory::allocate(config.memory_needed())
                 .map_err(|error| Failure::configuration(error.to_string()))?;
@@ -189,19 +193,7 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     };
     let args = &plan.args;
     let clock = machine.config().clock;
-    if args.engine == Some(Engine::Recompiler) {
-        // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
-        match DualMapping::new(64 << 20) {
-            Ok(memory) => {
-                if !machine.use_jit(Box::new(memory), false) {
-                    eprintln!("nomad86: this processor has no recompiler; the machine interprets");
-                }
-            }
-            Err(error) => {
-                eprintln!("nomad86: no memory for translated code ({error}); the machine interprets")
-            }
-        }
-    }
+    recompile(&mut machine, args);
 
     let bedside = Bedside::default();
     let bell = bedside.bell();
@@ -223,6 +215,9 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         let end = End::codes(files::create("--post-log", &log.file)?);
         host.post = Box::new(end.line.clone());
         ends.push(end);
+    }
+    if let Some(spec) = &plan.args.monitor {
+        ends.push(End::open("--monitor", spec, &bell)?);
     }
     let capture = match &plan.args.pcap {
         Some(path) => Some(Capture::create(path).map_err(|error| {
@@ -250,7 +245,8 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     };
     #[cfg(not(feature = "sdl"))]
     let screen = None;
-    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, paced)?;
+    let saver = Saver::new(&plan, written);
+    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, saver, paced)?;
     session.screen = screen;
     Ok(session)
 }
@@ -262,6 +258,32 @@ fn window(host: &mut Host, input: &InputQueue) -> Result<Box<dyn nomad86_host::s
         Failure::configuration(format!("--display sdl: {error}; use --display term or --display none"))
     })?;
     Ok(Box::new(window))
+}
+
+/// Gives the machine its recompiler: by default wherever there is one. Without executable memory the machine
+/// goes on interpreting, and says so.
+fn recompile(machine: &mut Machine, args: &RunArgs) {
+    const CODE: usize = 64 << 20;
+    let asked = args.engine == Some(Engine::Recompiler);
+    if args.engine == Some(Engine::Interpreter) || !asked && !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    // Where time is counted in instructions, runs repeat to the last bit, under either engine.
+    let precise = matches!(machine.config().clock, ClockMode::Virtual { .. });
+    match DualMapping::new(CODE) {
+        Ok(memory) => {
+            if !machine.use_jit(Box::new(memory), precise) {
+                eprintln!("nomad86: this processor has no recompiler; the machine interprets");
+            }
+        }
+        Err(error) => eprintln!(
+            "nomad86: no executable memory for translated code ({}); the machine interprets, several times slower",
+            files::reason(&error)
+        ),
+    }
+    if let (Some(jit), Some(threshold)) = (&mut machine.jit, args.jit_threshold) {
+        jit.set_threshold(threshold);
+    }
 }
 
 /// What is added to the host's civil time, in nanoseconds.

@@ -6,6 +6,8 @@ pub mod console;
 pub mod disk;
 pub mod guest;
 pub mod input;
+#[cfg(feature = "listing")]
+pub mod listing;
 pub mod net;
 pub mod render;
 pub mod screen;

@@ -350,7 +350,10 @@ impl Device for Ne2k {
             let mut guest = card.translator.macs().guest.0;
             a.field(&mut guest);
             a.field(&mut card.chip);
-            a.field(&mut card.intake);
+            if a.version() >= 2 {
+                a.field(&mut card.intake);
+                a.field(&mut card.waiting);
+            }
             if a.is_loading() {
                 card.translator = Translator::new(MacPair::same(MacAddress(guest)));
             }

@@ -214,7 +214,7 @@ fn a_guest_reads_what_is_typed_and_pasted() {
     let (width, pixels) = png(&run.file("end.png"));
     assert_eq!((width, pixels.len() / width), (720, 400), "text of the VGA");
     if let Some(folder) = std::env::var_os("NOMAD86_PICTURES") {
-        std::fs::copy(run.file("end.png"), Path::new(&folder).join("sdl.png")).unwrap();
+        std::fs::copy(run.file("end.png"), Path::new(&folder).join("window.png")).unwrap();
     }
 }
 
