@@ -60,8 +60,9 @@ test("a visitor boots Debian, types, looks and takes a screenshot", { timeout: T
     // The ends of rows are blank.
     assert.ok(await screen("/root #"));
     // The canvas has the focus: keys go to the guest as they are.
-    await page.keyboard.type("uname -sm; echo typed=$((40+2))\n");
-    assert.ok(await screen("typed=42"));
+    // Nothing with Shift, which Playwright does not press for characters.
+    await page.keyboard.type("uname -sm; expr 1000 - 7\n");
+    assert.ok(await screen("993"));
     assert.match(await page.evaluate(() => window.nomad86.screen_text()), /^Linux i[56]86$/m);
     // What is on the canvas is what the machine shows.
     const lit = await page.evaluate(() => {
@@ -86,8 +87,8 @@ test("a visitor boots Debian, types, looks and takes a screenshot", { timeout: T
     await page.click("[data-do=pause]");
     await page.waitForFunction(() => window.nomad86.is_running());
     await page.focus("#screen canvas");
-    await page.keyboard.type("echo again=$((1+1))\n");
-    assert.ok(await screen("again=2"));
+    await page.keyboard.type("expr 2000 - 9\n");
+    assert.ok(await screen("1991"));
     await page.close();
 });
 
