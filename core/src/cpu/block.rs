@@ -19,6 +19,8 @@ pub const NONE: u32 = u32::MAX;
 pub mod mode {
     /// CS.D: 32-bit defaults.
     pub const CODE32: u32 = 1 << 0;
+    /// For recompilers: each access is checked by itself.
+    pub const ALONE: u32 = 1 << 1;
 }
 
 /// A decoded block.
@@ -146,6 +148,12 @@ impl BlockCache {
     /// Looks a block up by its key.
     pub fn find(&mut self, phys: PhysAddr, mode: u32) -> Option<u32> {
         self.stats.recent_misses += 1;
+        self.peek(phys, mode)
+    }
+
+    /// The same, uncounted.
+    #[must_use]
+    pub fn peek(&self, phys: PhysAddr, mode: u32) -> Option<u32> {
         let mut at = self.hash[Self::hash(phys, mode)];
         while at != NONE {
             let b = &self.blocks[at as usize];

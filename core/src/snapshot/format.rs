@@ -226,7 +226,7 @@ impl<'s, S: Source> Reader<'s, S> {
     ///
     /// # Errors
     /// Says how the image is damaged.
-    pub fn next(&mut self) -> Result<Option<Section<'_>>, SnapshotError> {
+    pub fn next_section(&mut self) -> Result<Option<Section<'_>>, SnapshotError> {
         if self.ended {
             return Ok(None);
         }

@@ -99,7 +99,7 @@ pub struct Contents {
 pub fn config(image: &mut impl Source) -> Result<Config, SnapshotError> {
     let mut reader = Reader::new(image)?;
     let mut opening = Opening::new();
-    while let Some(section) = reader.next()? {
+    while let Some(section) = reader.next_section()? {
         if !opening.take(section)? {
             break;
         }
@@ -117,7 +117,7 @@ pub fn inspect(image: &mut impl Source) -> Result<Contents, SnapshotError> {
     let mut opening = Opening::new();
     let (mut sections, mut host, mut opened) = (Vec::new(), Vec::new(), false);
     let mut room = MOST_HOST;
-    while let Some(section) = reader.next()? {
+    while let Some(section) = reader.next_section()? {
         let Section { tag, version, contents } = section;
         if sections.len() < MOST_SECTIONS {
             sections.push((tag, version, contents.len()));
@@ -268,7 +268,7 @@ impl Machine {
         let mut opening = Opening::new();
         let mut memory = Some((config, memory));
         let mut loading = None;
-        while let Some(section) = reader.next()? {
+        while let Some(section) = reader.next_section()? {
             if section.tag.0[0].is_ascii_lowercase() {
                 continue;
             }
@@ -315,6 +315,7 @@ impl Loading {
             kernel: image.kernel.or(wanted.kernel),
             bios: image.bios,
             vga_bios: image.vga_bios,
+            network_rom: image.network_rom,
             cards: image.cards,
             boot: image.boot,
             uuid: image.uuid,

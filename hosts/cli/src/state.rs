@@ -46,7 +46,7 @@ pub(crate) fn restore(
 ) -> Result<Machine, Failure> {
     let mut image = Image::open(path).map_err(wrong)?;
     image.read(|image| disks::load_written(image, written)).map_err(wrong)?;
-    let mut config = image.read(|image| snapshot::config(image)).map_err(wrong)?;
+    let mut config = image.read(snapshot::config).map_err(wrong)?;
     adopt(plan, options, &mut config);
     attach(plan, &config, path)?;
     let memory = GuestMemory::allocate(config.memory_needed())

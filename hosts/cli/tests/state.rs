@@ -80,7 +80,7 @@ fn said(output: &Output) -> String {
 /// Saves a machine that has just written E.
 fn saved(folder: &Folder, more: &[&str]) -> PathBuf {
     let (bios, state) = (bios(folder), folder.file("e.state"));
-    let mut arguments = vec!["-m", "2", "-nographic", "-net", "none", "-bios", text(&bios), "--expect", "E"];
+    let mut arguments = vec!["-m", "2", "-nographic", "-bios", text(&bios), "--expect", "E"];
     arguments.extend(["--timeout", "120", "--save", text(&state)]);
     arguments.extend(more);
     let output = run(&arguments);
@@ -99,7 +99,7 @@ fn restoring<'a>(state: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
 fn a_machine_goes_on_where_it_was_saved() {
     let folder = Folder::new();
     let state = saved(&folder, &[]);
-    let output = run(&restoring(&state, &["-net", "none", "--expect", "H"]));
+    let output = run(&restoring(&state, &["--expect", "H"]));
     assert!(output.status.success(), "{}", said(&output));
     let written = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(written.starts_with('F') && !written.contains('A'), "{written}");
@@ -154,8 +154,8 @@ fn what_cannot_be_restored_is_told_in_a_line_that_names_the_file() {
     for (more, says) in [
         (&["-m", "4"][..], "RAM of 2 MiB, this one of 4 MiB"),
         (&["-cpu", "486"], "the processor"),
-        (&["-nic", "none", "-nic", "none"], "has 1 network cards, the options --nic give 2"),
-        (&["--mac", "preserve", "-nic", "none,mac=02:00:00:00:00:01"], "exclude each other"),
+        (&["-nic", "user", "-nic", "user"], "has 1 network cards, the options --nic give 2"),
+        (&["--mac", "preserve", "-nic", "user,mac=02:00:00:00:00:01"], "exclude each other"),
     ] {
         let output = run(&restoring(&state, more));
         assert!(said(&output).contains(says), "{more:?}: {}", said(&output));

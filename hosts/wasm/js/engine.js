@@ -42,6 +42,8 @@ export class Engine {
         if (state) this.restore_(core, state);
         else core.build(options);
         this.adopt(core);
+        // Power on: the drives look at their media.
+        if (!state) core.reset();
     }
 
     /** A core with this engine around it. */

@@ -228,17 +228,13 @@ impl Emitter<'_> {
             return None;
         }
         let slow = self.asm.label();
-        let next = self.asm.label();
+        self.clobber_flags(0);
         match Self::operand(i, 0)? {
-            Opnd::Reg(a) => self.asm.mov(R10, host(a)),
+            Opnd::Reg(a) => self.asm.mov(R11, host(a)),
             Opnd::Mem => {
-                let start = self.asm.at();
-                if !self.address(i, size, false, slow) {
-                    self.asm.bytes.truncate(start);
-                    return None;
-                }
+                self.address(i, size, false, slow);
                 self.check(size, false, slow);
-                self.asm.modrm(4, 0x8B, R10, Rm::Guest);
+                self.asm.modrm(4, 0x8B, R11, Rm::Guest);
             }
             Opnd::Imm(_) => return None,
         }
@@ -246,18 +242,16 @@ impl Emitter<'_> {
             // Safe when EDX is the sign of EAX and the divisor is positive.
             dynasm!(self.asm ; .arch x64 ; mov r9d, eax ; sar r9d, 31 ; cmp r9d, edx);
             self.asm.jcc(5, slow);
-            dynasm!(self.asm ; .arch x64 ; test r10d, r10d);
+            dynasm!(self.asm ; .arch x64 ; test r11d, r11d);
             self.asm.jcc(0xE, slow);
-            dynasm!(self.asm ; .arch x64 ; idiv r10d);
+            dynasm!(self.asm ; .arch x64 ; idiv r11d);
         } else {
             // Safe when the quotient fits, which also says that the divisor is not 0.
-            dynasm!(self.asm ; .arch x64 ; cmp edx, r10d);
+            dynasm!(self.asm ; .arch x64 ; cmp edx, r11d);
             self.asm.jcc(3, slow);
-            dynasm!(self.asm ; .arch x64 ; div r10d);
+            dynasm!(self.asm ; .arch x64 ; div r11d);
         }
-        self.asm.bind(next);
-        let site = self.site(i, p, false, false, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: false });
+        self.slow_way(i, p, slow);
         Some(Done::Next)
     }
 }

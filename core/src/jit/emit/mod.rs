@@ -3,7 +3,9 @@
 
 mod alu;
 mod branch;
+pub(super) mod flags;
 mod fp;
+mod group;
 mod mov;
 mod operand;
 mod stack;
@@ -12,18 +14,21 @@ pub(super) use fp::Files;
 
 use super::asm::{Asm, Label, Rm, host};
 use super::fp::BEHIND;
-use super::x64::{Offsets, Site, Thunks};
+use super::plan::Plan;
+use super::thunks::{Offsets, Thunks, lookup};
+use super::x64::Site;
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
-use crate::isa::row::flags::OSZAPC;
+use crate::isa::row::flags::{self as flag, OSZAPC};
 use crate::isa::row::{Flags, Lowering, Operand};
 use alloc::vec::Vec;
 use dynasm::dynasm;
+use flags::Where;
 
 /// Scratch registers.
 const R8: u8 = 8;
-const R10: u8 = 10;
+const R9: u8 = 9;
 const R11: u8 = 11;
 /// Guest ESP.
 const ESP: u8 = 15;
@@ -46,8 +51,6 @@ pub(super) struct Place {
     pub(super) index: u32,
     /// Flags that somebody behind it needs.
     pub(super) live: Flags,
-    /// Flags that it, its faults or somebody behind it needs: all of them where flags are kept exact.
-    pub(super) before: Flags,
     /// Offset of the block's first byte in its page.
     pub(super) offset: u32,
 }
@@ -66,9 +69,25 @@ pub(super) enum Cold {
     /// The access may be unaligned inside one page: checked here, then back or on to the slow way.
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`.
-    Slow { from: Label, next: Label, site: u32, restore: bool },
+    Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
     /// Register files are loaded for the instruction.
     Load { from: Label, back: Label, site: u32, files: u8 },
+    /// Accesses that were to share a lookup cannot, from this instruction on; pointers that are not noted yet.
+    Alone { from: Label, index: u32, files: Files },
+    /// The table of entry points does not have it.
+    Miss { from: Label },
+}
+
+/// A way to a block without shared lookups.
+pub(super) struct Alone {
+    /// Position of the rel32 that leads to the stub until it is linked.
+    pub(super) at: usize,
+    /// The way to the dispatcher.
+    pub(super) stub: Label,
+    /// Position of the last rel32 of the stub.
+    pub(super) tail: usize,
+    /// Offset of the first instruction from the EIP base.
+    pub(super) target: i32,
 }
 
 /// A direct jump to another block.
@@ -78,8 +97,6 @@ pub(super) struct Jump {
     pub(super) condition: Option<u8>,
     /// Target: offset from the block's EIP base (may leave the page).
     pub(super) target: i32,
-    /// The flags are in memory, not in RFLAGS.
-    pub(super) saved: bool,
 }
 
 /// Translation of one block.
@@ -91,9 +108,24 @@ pub(super) struct Emitter<'a> {
     pub(super) o: Offsets,
     pub(super) block_total: u32,
     pub(super) first: *const Inst,
-    /// Flags are exact everywhere, and the same on every host.
+    /// Offset of the block in its page.
+    pub(super) offset: u32,
+    /// Offsets of the ends of its instructions from its start.
+    pub(super) ends: &'a [i32],
+    /// Accesses that share a lookup, and whether r10 holds it.
+    pub(super) plan: &'a Plan,
+    pub(super) looked_up: bool,
+    /// Ways out for want of it, whose links come first.
+    pub(super) alone: Vec<Alone>,
+    pub(super) first_link: usize,
+    /// Every flag is needed everywhere.
     pub(super) precise: bool,
+    /// Where the flags are.
+    pub(super) flags: Where,
+    /// The instruction just emitted was left to the interpreter.
+    pub(super) interpreted: bool,
     pub(super) insts: &'a [Inst],
+    /// Where x87, MMX and SSE state is.
     pub(super) files: Files,
     /// Extensions that the host has.
     pub(super) host: Features,
@@ -102,29 +134,14 @@ pub(super) struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// AH and OF of RFLAGS to memory; r11 is lost.
-    pub(super) fn save_flags(&mut self) {
-        let at = self.o.flags;
-        dynasm!(self.asm ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
-    }
-
-    /// The reverse; r11 is lost.
-    pub(super) fn restore_flags(&mut self) {
-        let at = self.o.flags;
-        dynasm!(self.asm ; .arch x64 ; mov r11d, eax ; movzx eax, WORD [r14 + at] ; add al, 0x7F ; sahf ; mov eax, r11d);
-    }
-
-    fn site(&mut self, i: &Inst, p: Place, flags_in: bool, flags_out: bool, end: bool) -> u32 {
-        // SAFETY note for readers: the pointer is only compared and dereferenced by the interpreter's entry,
-        // while the block cache that owns the instruction cannot change.
-        let inst = self.first.wrapping_add(p.index as usize);
-        let _ = i;
+    /// A site for an instruction: flags wanted before and after it, whether the block ends behind it.
+    fn site(&mut self, p: Place, flags_in: bool, flags_out: bool, end: bool) -> u32 {
         let (files, x87, x87_memory) = self.files_at(p.index);
         self.sites.push(Site {
             files,
             x87,
             x87_memory,
-            inst,
+            inst: self.first.wrapping_add(p.index as usize),
             total: self.block_total,
             index: p.index,
             offset: p.offset,
@@ -138,19 +155,27 @@ impl Emitter<'_> {
     /// The interpreter executes the instruction in line.
     fn interpret(&mut self, i: &Inst, p: Place, end: bool) -> Done {
         // A fault's handler sees the flags as well; only those that nobody reads afterwards may be wrong.
-        let flags_in = p.before & OSZAPC != 0 || end;
+        let needed = self.before(i, p);
+        self.keep_flags(needed);
         let flags_out = p.live & OSZAPC != 0;
-        if flags_in {
-            self.save_flags();
-        }
-        let site = self.site(i, p, flags_in, flags_out, end);
+        let site = self.site(p, needed != 0, flags_out, end);
         self.asm.mov_imm(R11, site);
         self.asm.call_outside(self.thunks.interpret);
-        if flags_out && !end {
-            self.restore_flags();
-        }
         self.files_unknown();
+        self.flags = Where { host: false, memory: flags_out };
+        self.interpreted = true;
+        self.looked_up = false;
         if end { Done::Ended } else { Done::Next }
+    }
+
+    /// The slow way of an instruction whose fast way has just been emitted: the interpreter, then behind it.
+    fn slow_way(&mut self, i: &Inst, p: Place, slow: Label) {
+        let next = self.asm.label();
+        self.asm.bind(next);
+        let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
+        let restore = p.live & OSZAPC != 0 && self.flags.host;
+        let again = self.looked_up.then_some(p.index);
+        self.cold.push(Cold::Slow { from: slow, next, site, restore, again });
     }
 
     /// Lowers an instruction that is not a branch.
@@ -158,24 +183,20 @@ impl Emitter<'_> {
         if crate::cpu::run::ends_block(i) {
             return self.interpret(i, p, true);
         }
-        let locked = i.prefixes & prefix::LOCK != 0 && !Self::plain_when_locked(i);
-        let lowered =
-            if locked || self.precise && Self::leaves_flags_open(i) { None } else { self.lowered(i, p) };
-        lowered.unwrap_or_else(|| self.interpret(i, p, false))
-    }
-
-    /// Whether the manuals leave flags undefined after it, so that they depend on the maker of the host's
-    /// processor. (AF after logical instructions is cleared by all of them.)
-    fn leaves_flags_open(i: &Inst) -> bool {
-        use Lowering as L;
-        let row = i.row();
-        match row.lowering {
-            L::Multiply | L::Imul3 | L::Divide | L::DoubleShift | L::BitTest => true,
-            L::Shift => row.operands[1] == Operand::CL || i.imm & 31 > 1,
-            // IMUL, BSF, BSR; not MOVZX, MOVSX and CMOVcc.
-            L::Load => row.writes & OSZAPC != 0,
-            _ => false,
+        self.interpreted = false;
+        let (reads, writes) = flags::effects(i);
+        let own =
+            !matches!(i.row().lowering, Lowering::Call | Lowering::Same | Lowering::Store | Lowering::String);
+        if own && !i.is_memory() && reads | writes != 0 {
+            self.host_flags(self.before(i, p));
         }
+        let locked = i.prefixes & prefix::LOCK != 0 && !Self::plain_when_locked(i);
+        let lowered = if locked || self.precise && flags::left_open(i) { None } else { self.lowered(i, p) };
+        let done = lowered.unwrap_or_else(|| self.interpret(i, p, false));
+        if !self.interpreted {
+            self.flags_done(i);
+        }
+        done
     }
 
     /// LOCK on these needs nothing more: there is one processor, and DMA runs on its thread. On all others it
@@ -247,31 +268,41 @@ impl Emitter<'_> {
             match self.cold[n] {
                 Cold::Unaligned { from, back, slow, size } => {
                     self.asm.bind(from);
-                    let reach = i32::from(size) - 1;
-                    self.asm.lea(R10, Some(R8), None, reach);
-                    dynasm!(self.asm ; .arch x64 ; xor r10d, r8d ; test r10d, 0xFFFF_F000_u32 as i32);
-                    self.asm.jcc(4, back);
+                    // The last byte's offset in its page is at least size − 1 when all lie in one page; with
+                    // an unaligned address it is never the multiple of the size that this cannot tell apart.
+                    let (reach, mask) = (i32::from(size) - 1, 0x1000 - i32::from(size));
+                    self.asm.lea(R8, Some(R8), None, reach);
+                    dynasm!(self.asm ; .arch x64 ; test r8d, mask);
+                    self.asm.lea(R8, Some(R8), None, -reach);
+                    self.asm.jcc(5, back);
                     self.asm.jmp(slow);
                 }
                 Cold::Load { from, back, site, files } => {
                     self.asm.bind(from);
-                    self.asm.mov_imm(R11, site);
-                    self.asm.mov_imm(R10, u32::from(files));
-                    self.asm.call_outside(self.thunks.fp.fill);
+                    self.fill(site, files);
                     self.asm.jmp(back);
                 }
-                Cold::Slow { from, next, site, restore } => {
+                Cold::Alone { from, index, files } => {
+                    self.asm.bind(from);
+                    self.alone(index, files);
+                }
+                Cold::Miss { from } => {
+                    self.asm.bind(from);
+                    self.asm.jmp_outside(self.thunks.miss);
+                }
+                Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
                     let files = self.sites[site as usize].files;
                     if files != 0 && next != from {
-                        self.asm.mov_imm(R11, site);
-                        self.asm.mov_imm(R10, u32::from(files | BEHIND));
-                        self.asm.call_outside(self.thunks.fp.fill);
+                        self.fill(site, files | BEHIND);
+                    }
+                    if let Some(index) = again {
+                        self.look_up_again(index);
                     }
                     if restore {
-                        self.restore_flags();
+                        self.load_flags();
                     }
                     if next != from {
                         self.asm.jmp(next);
@@ -281,20 +312,4 @@ impl Emitter<'_> {
             n += 1;
         }
     }
-}
-
-/// Flags needed behind each instruction of a block, and in front of its first.
-pub(super) fn liveness(insts: &[Inst], live: &mut [Flags], precise: bool) -> Flags {
-    let mut needed = OSZAPC;
-    for (n, i) in insts.iter().enumerate().rev() {
-        live[n] = needed;
-        let row = i.row();
-        let writes = row.writes & OSZAPC;
-        // Shifts by a variable count may leave the flags alone: their rows say that they read them.
-        needed = needed & !writes | row.reads & OSZAPC;
-        if precise || row.lowering == Lowering::End {
-            needed = OSZAPC;
-        }
-    }
-    needed
 }

@@ -2,45 +2,59 @@
 
 use super::*;
 
+/// Guest EBP.
+const EBP: u8 = 5;
+
 impl Emitter<'_> {
     pub(super) fn push(&mut self, i: &Inst, p: Place) -> Option<Done> {
         if i.oper16() {
             return None;
         }
-        let needed = p.live & OSZAPC != 0;
         let source = Self::operand(i, 0)?;
-        let slow = self.asm.label();
-        let next = self.asm.label();
-        let start = self.asm.at();
-        if needed {
-            self.save_flags();
+        let shared = self.planned(i, p, 1);
+        let known = source != Opnd::Mem || self.plan.access(p.index, 0).is_some();
+        if shared.is_none() || !known {
+            // Now, since that takes r11.
+            self.clobber_flags(p.live);
         }
-        if source == Opnd::Mem {
-            if !self.address(i, 4, false, slow) {
-                self.asm.bytes.truncate(start);
-                return None;
-            }
+        let loaded = if source == Opnd::Mem { self.planned(i, p, 0) } else { None };
+        if let Some(rm) = loaded {
+            self.asm.modrm(4, 0x8B, R11, rm);
+        }
+        if let (Some(rm), true) = (shared, known) {
+            self.store(source, rm);
+            self.asm.lea(ESP, Some(ESP), None, -4);
+            return Some(Done::Next);
+        }
+        let slow = self.asm.label();
+        if source == Opnd::Mem && loaded.is_none() {
+            self.address(i, 4, false, slow);
             self.check(4, false, slow);
             self.asm.modrm(4, 0x8B, R11, Rm::Guest);
         }
-        self.asm.lea(R8, Some(ESP), None, -4);
-        self.check(4, true, slow);
+        if let Some(rm) = shared {
+            self.store(source, rm);
+            self.asm.lea(ESP, Some(ESP), None, -4);
+        } else {
+            self.asm.lea(R8, Some(ESP), None, -4);
+            self.check(4, true, slow);
+            self.store(source, Rm::Guest);
+            self.asm.mov(ESP, R8);
+        }
+        self.slow_way(i, p, slow);
+        Some(Done::Next)
+    }
+
+    /// Stores what PUSH pushes; from memory it is in r11.
+    fn store(&mut self, source: Opnd, rm: Rm) {
         match source {
-            Opnd::Reg(a) => self.asm.modrm(4, 0x89, host(a), Rm::Guest),
+            Opnd::Reg(a) => self.asm.modrm(4, 0x89, host(a), rm),
             Opnd::Imm(v) => {
-                self.asm.modrm(4, 0xC7, 0, Rm::Guest);
+                self.asm.modrm(4, 0xC7, 0, rm);
                 self.asm.push_i32(v as i32);
             }
-            Opnd::Mem => self.asm.modrm(4, 0x89, R11, Rm::Guest),
+            Opnd::Mem => self.asm.modrm(4, 0x89, R11, rm),
         }
-        self.asm.mov(ESP, R8);
-        if needed {
-            self.restore_flags();
-        }
-        self.asm.bind(next);
-        let site = self.site(i, p, needed, needed, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: needed });
-        Some(Done::Next)
     }
 
     pub(super) fn pop(&mut self, i: &Inst, p: Place) -> Option<Done> {
@@ -48,56 +62,36 @@ impl Emitter<'_> {
         if i.oper16() {
             return None;
         }
-        self.stack_read(i, p, |s| {
-            if host(a) == ESP {
-                s.asm.modrm(4, 0x8B, ESP, Rm::Guest);
-            } else {
-                s.asm.modrm(4, 0x8B, host(a), Rm::Guest);
+        self.stack_read(i, p, ESP, |s, rm| {
+            s.asm.modrm(4, 0x8B, host(a), rm);
+            if host(a) != ESP {
                 s.asm.lea(ESP, Some(ESP), None, 4);
             }
         })
-    }
-
-    /// Checks the dword at the top of the stack for reading, then `body`.
-    pub(super) fn stack_read(&mut self, i: &Inst, p: Place, body: impl FnOnce(&mut Self)) -> Option<Done> {
-        let needed = p.live & OSZAPC != 0;
-        let slow = self.asm.label();
-        let next = self.asm.label();
-        if needed {
-            self.save_flags();
-        }
-        self.asm.mov(R8, ESP);
-        self.check(4, false, slow);
-        body(self);
-        if needed {
-            self.restore_flags();
-        }
-        self.asm.bind(next);
-        let site = self.site(i, p, needed, needed, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: needed });
-        Some(Done::Next)
     }
 
     pub(super) fn leave(&mut self, i: &Inst, p: Place) -> Option<Done> {
         if i.oper16() {
             return None;
         }
-        let needed = p.live & OSZAPC != 0;
+        self.stack_read(i, p, EBP, |s, rm| {
+            s.asm.lea(ESP, Some(EBP), None, 4);
+            s.asm.modrm(4, 0x8B, EBP, rm);
+        })
+    }
+
+    /// Checks the dword at `at` for reading, then `body`.
+    fn stack_read(&mut self, i: &Inst, p: Place, at: u8, body: impl FnOnce(&mut Self, Rm)) -> Option<Done> {
+        if let Some(rm) = self.planned(i, p, 0) {
+            body(self, rm);
+            return Some(Done::Next);
+        }
         let slow = self.asm.label();
-        let next = self.asm.label();
-        if needed {
-            self.save_flags();
-        }
-        self.asm.mov(R8, 5);
+        self.clobber_flags(p.live);
+        self.asm.mov(R8, at);
         self.check(4, false, slow);
-        self.asm.modrm(4, 0x8B, 5, Rm::Guest);
-        self.asm.lea(ESP, Some(R8), None, 4);
-        if needed {
-            self.restore_flags();
-        }
-        self.asm.bind(next);
-        let site = self.site(i, p, needed, needed, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: needed });
+        body(self, Rm::Guest);
+        self.slow_way(i, p, slow);
         Some(Done::Next)
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn save(
     written: &[Written; 6],
     host: &mut Host,
 ) -> Result<Vec<HostSection>, String> {
-    host.drives.ide.iter_mut().chain(&mut host.drives.floppy).flatten().try_for_each(|disk| flush(disk))?;
+    host.drives.ide.iter_mut().chain(&mut host.drives.floppy).flatten().try_for_each(flush)?;
     let drives = layout.specs(snapshot).into_iter().map(|spec| {
         let files = spec.files().map_err(|error| error.to_string())?;
         let file = |one: Identity| File { path: one.path, bytes: one.bytes, modified: one.modified };
@@ -81,7 +81,7 @@ fn flush(disk: &mut Box<dyn Disk>) -> Result<(), String> {
 /// Reads what was written to disks that forget.
 pub(super) fn load_written(image: &mut impl Source, written: &[Written; 6]) -> Result<(), SnapshotError> {
     let mut reader = Reader::new(image)?;
-    while let Some(section) = reader.next()? {
+    while let Some(section) = reader.next_section()? {
         if section.tag != WRITTEN {
             continue;
         }

@@ -5,7 +5,6 @@ use nomad86::host::Network;
 use nomad86::net::{MacAddress, MacPolicy};
 use nomad86::snapshot::RestoreOptions;
 use nomad86_host::net::bell::Bell;
-use nomad86_host::net::nat::NatConfig;
 use nomad86_host::net::pcap::Capture;
 use nomad86_host::net::relay::server::RelayServer;
 use nomad86_host::net::relay::server::config::{RelayServerConfig, Uplink};
@@ -24,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 fn relay() -> RelayServer {
     let config = RelayServerConfig {
         listen: vec![([127, 0, 0, 1], 0).into()],
-        uplink: Uplink::Nat(Box::new(NatConfig::default())),
+        uplink: Uplink::Nat(Box::default()),
         ..RelayServerConfig::default()
     };
     RelayServer::start(config).unwrap()

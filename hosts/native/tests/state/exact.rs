@@ -9,7 +9,7 @@ fn differences(a: &[u8], b: &[u8]) -> Vec<Tag> {
     let sections = |mut image: &[u8]| {
         let mut reader = Reader::new(&mut image).unwrap();
         let mut all = Vec::new();
-        while let Some(section) = reader.next().unwrap() {
+        while let Some(section) = reader.next_section().unwrap() {
             all.push((section.tag, section.contents.to_vec()));
         }
         all
