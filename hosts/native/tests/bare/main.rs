@@ -63,6 +63,17 @@ fn download(pc: &mut Pc) {
     pc.expect(&sum);
 }
 
+/// Types on the PC's own keyboard, which is that of the guest's first text screen.
+fn type_keys(pc: &mut Pc) {
+    // What is typed before somebody has opened the screen is lost.
+    pc.send("{ echo lis''tening; read -r line; } </dev/tty1; echo \"typed: $line\"");
+    pc.expect("\nlistening");
+    for key in ["shift-h", "i", "minus", "8", "6", "ret"] {
+        pc.key(key);
+    }
+    pc.expect("\ntyped: Hi-86");
+}
+
 fn module(file: &std::path::Path, line: &str) -> String {
     format!("{} {line}", file.display()).replace(',', ",,")
 }
@@ -87,12 +98,7 @@ fn debian_boots_to_a_shell_gets_a_lease_and_downloads() {
     pc.expect("nomad86: ready");
     download(&mut pc);
 
-    // Keys of the PC's own keyboard, which go to the first text screen.
-    pc.send("read -r line </dev/tty1; echo \"typed: $line\"");
-    for key in ["shift-h", "i", "minus", "8", "6", "ret"] {
-        pc.key(key);
-    }
-    pc.expect("\ntyped: Hi-86");
+    type_keys(&mut pc);
     let file = std::env::temp_dir().join(format!("nomad86-bare-{}.ppm", std::process::id()));
     let (width, height, pixels) = pc.screen(&file);
     assert_eq!((width, height), (1024, 768));
@@ -164,6 +170,7 @@ fn a_machine_saved_natively_goes_on_on_bare_metal() {
     pc.send("udhcpc -i eth0 -q -n -s /etc/udhcpc.sh && echo leased");
     pc.expect("\nleased");
     download(&mut pc);
+    type_keys(&mut pc);
     pc.send("poweroff -f");
     assert_eq!(pc.end(), 0, "{}", pc.text());
 }
