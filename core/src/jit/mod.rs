@@ -18,7 +18,13 @@ mod asm;
 #[cfg(target_arch = "x86_64")]
 mod emit;
 #[cfg(target_arch = "x86_64")]
+mod helpers;
+#[cfg(target_arch = "x86_64")]
 mod inspect;
+#[cfg(target_arch = "x86_64")]
+mod thunks;
+#[cfg(target_arch = "x86_64")]
+mod translate;
 #[cfg(target_arch = "x86_64")]
 mod x64;
 
@@ -28,7 +34,7 @@ pub use window::{Protection, WindowCaps, Windows};
 #[cfg(target_arch = "x86_64")]
 pub use x64::Jit;
 
-use crate::cpu::Trap;
+use crate::cpu::Stop;
 
 /// What translated code and the processor share; lies inside [`crate::cpu::Cpu`].
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +48,16 @@ pub struct Shared {
     pub tlb: usize,
     /// Table of recent entry points.
     pub entries: usize,
+    /// Table of physical pages that code lies on, for the present privilege.
+    pub code_tlb: usize,
     /// The interpreter's function for one instruction.
     pub interpret: usize,
+    /// The dispatcher's function for a jump.
+    pub resolve: usize,
+    /// The recompiler and the block cache of this run.
+    pub jit: usize,
+    /// See [`Self::jit`].
+    pub cache: usize,
     /// The `dyn Io` of this run, as two words.
     pub io: [usize; 2],
     /// Status flags: AH as LAHF gives it in bits 8–15, OF in bit 0.
@@ -54,10 +68,10 @@ pub struct Shared {
     pub link: u32,
     /// Scratch.
     pub scratch: u32,
-    /// Instruction that an exit happened in: its site.
-    pub site: u32,
-    /// What it raised.
-    pub trap: Option<Trap>,
+    /// Why translated code left, when it was not for want of budget.
+    pub stop: Option<Stop>,
+    /// Instructions that translated code left to the interpreter.
+    pub interpreted: u64,
 }
 
 /// See [`Shared::link`].
@@ -70,14 +84,18 @@ impl Default for Shared {
             limit: 0,
             tlb: 0,
             entries: 0,
+            code_tlb: 0,
             interpret: 0,
+            resolve: 0,
+            jit: 0,
+            cache: 0,
             io: [0; 2],
             flags: 0,
             code_page: 0,
             link: NO_LINK,
             scratch: 0,
-            site: 0,
-            trap: None,
+            stop: None,
+            interpreted: 0,
         }
     }
 }
@@ -90,10 +108,9 @@ pub enum Jit {}
 #[cfg(not(target_arch = "x86_64"))]
 #[allow(missing_docs, clippy::missing_const_for_fn)]
 mod absent {
-    use super::{CodeMemory, Jit};
+    use super::{CodeMemory, Jit, Stop};
     use crate::cpu::block::BlockCache;
     use crate::cpu::{Cpu, Io};
-    use crate::isa::Inst;
     use alloc::boxed::Box;
 
     impl Jit {
@@ -120,14 +137,17 @@ mod absent {
         pub fn drop_block(&mut self, _number: u32) {
             match *self {}
         }
-        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32, _: u32) -> Option<usize> {
+        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32) -> Option<usize> {
             match *self {}
         }
-        pub fn enter(&mut self, _: &mut Cpu, _: usize, _: u64, _: &mut dyn Io) {
-            match *self {}
-        }
-        #[must_use]
-        pub fn site_inst(&self, _site: u32) -> Option<(Inst, u32)> {
+        pub fn enter(
+            &mut self,
+            _: &mut Cpu,
+            _: &mut BlockCache,
+            _: usize,
+            _: u64,
+            _: &mut dyn Io,
+        ) -> Result<(), Stop> {
             match *self {}
         }
     }

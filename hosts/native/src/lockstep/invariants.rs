@@ -18,8 +18,10 @@ pub fn check(side: &mut Side, what: &mut Vec<String>) {
 /// Every live TLB entry equals a fresh walk of the guest's tables; none is writable with a clear dirty bit, or
 /// leads to memory that holds code.
 pub fn translations(side: &mut Side, what: &mut Vec<String>) {
-    if side.world.memory.map_changed() {
-        return; // taken note of before the next instruction
+    let paging = side.cpu.cr0 & nomad86::cpu::cr0::PG != 0;
+    if side.world.memory.map_changed() || paging && side.cpu.cr3 != super::layout::DIRECTORY {
+        // Taken note of before the next instruction; or a program has loaded CR3, which global pages outlive.
+        return;
     }
     let mut entries = Vec::new();
     side.cpu.tlb.visit(|table, linear, addend| entries.push((table, linear, addend)));
