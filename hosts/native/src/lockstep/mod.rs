@@ -426,7 +426,9 @@ impl Running<'_> {
         // Drawn always, so that a program runs the same with some of them off.
         let dice: [u32; 8] = std::array::from_fn(|_| self.rng.below(100));
         let place = self.rng.bits() as u32;
-        if d.misses && dice[0] < 20 {
+        // Global pages outlive a load of CR3 only as long as the TLB keeps them.
+        let walks = !self.program.paging() || pair.interpreter.cpu.cr3 == layout::DIRECTORY;
+        if d.misses && walks && dice[0] < 20 {
             let cpu = &mut pair.recompiler.cpu;
             match dice[1] {
                 0..30 => cpu.flush_tlb(true),
