@@ -100,12 +100,23 @@ struct Time {
     count: u64,
     /// Estimated picoseconds an instruction takes (host clock), to size slices.
     estimate: u64,
+    /// Instructions and nanoseconds that the estimate has not learned from yet.
+    seen: (u64, u64),
     started: bool,
 }
 
 impl Time {
     const fn new(mode: ClockMode) -> Self {
-        Self { mode, origin: 0, last: 0, base: Instant::ZERO, count: 0, estimate: 10_000, started: false }
+        Self {
+            mode,
+            origin: 0,
+            last: 0,
+            base: Instant::ZERO,
+            count: 0,
+            estimate: 10_000,
+            seen: (0, 0),
+            started: false,
+        }
     }
 
     fn at(&mut self, count: u64, host: &mut Host) -> Instant {
@@ -154,10 +165,14 @@ impl Time {
         !self.started || passed.is_some_and(|passed| self.base + passed / 1000 == now)
     }
 
-    /// Learns from a slice of `count` instructions that took `ns`.
+    /// Learns from a slice of `count` instructions that took `ns`. Short slices count together: were they left
+    /// out, an estimate that is far too high would make all slices short and never be put right.
     fn learn(&mut self, count: u64, ns: u64) {
-        if count >= 1000 {
-            let seen = (ns * 1000 / count).clamp(100, 1_000_000);
+        self.seen.0 += count;
+        self.seen.1 += ns;
+        if self.seen.0 >= 1000 {
+            let (count, ns) = core::mem::take(&mut self.seen);
+            let seen = (ns * 1000 / count).clamp(100, 100_000);
             self.estimate = (self.estimate * 7 + seen) / 8;
         }
     }
@@ -738,5 +753,26 @@ impl Io for Platform<'_> {
             | (u32::from(self.interrupt) * event::INTERRUPT)
             | (u32::from(self.board.memory.code_written()) * event::CODE)
             | (u32::from(self.board.memory.map_changed()) * event::MAP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_that_is_far_too_high_is_put_right() {
+        let mut time = Time::new(ClockMode::Host);
+        // The host went away in the middle of slices.
+        for _ in 0..100 {
+            time.learn(2000, SECOND);
+        }
+        let slice = |time: &Time| time.instructions(Instant::ZERO, Instant(SECOND));
+        let short = slice(&time);
+        for _ in 0..1000 {
+            let count = slice(&time);
+            time.learn(count, count / 2);
+        }
+        assert!(slice(&time) > 20 * short, "{short} {}", slice(&time));
     }
 }

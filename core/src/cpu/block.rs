@@ -146,6 +146,12 @@ impl BlockCache {
     /// Looks a block up by its key.
     pub fn find(&mut self, phys: PhysAddr, mode: u32) -> Option<u32> {
         self.stats.recent_misses += 1;
+        self.peek(phys, mode)
+    }
+
+    /// The same, uncounted.
+    #[must_use]
+    pub fn peek(&self, phys: PhysAddr, mode: u32) -> Option<u32> {
         let mut at = self.hash[Self::hash(phys, mode)];
         while at != NONE {
             let b = &self.blocks[at as usize];

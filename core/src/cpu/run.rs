@@ -23,7 +23,6 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Stop {
-        let mut link = NO_LINK;
         self.notice(cache, jit.as_deref_mut(), io);
         while self.count < limit {
             if self.halted {
@@ -32,7 +31,7 @@ impl Cpu {
             let result = if self.stepping || self.shadow {
                 self.step(cache, io)
             } else {
-                self.execute(cache, jit.as_deref_mut(), &mut link, limit, io)
+                self.execute(cache, jit.as_deref_mut(), limit, io)
             };
             if let Err(stop) = result {
                 return stop;
@@ -84,27 +83,10 @@ impl Cpu {
         &mut self,
         cache: &mut BlockCache,
         jit: Option<&mut Jit>,
-        link: &mut u32,
         limit: u64,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
-        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
-        let number = match cache.recent(linear, self.code_key) {
-            Some(number) => number,
-            None => {
-                let events = io.events();
-                match self.find_block(cache, linear, io) {
-                    Ok(number) if io.events() & !events == 0 => number,
-                    // A device whose memory was fetched from wants attention first, under every engine.
-                    Ok(_) => return Ok(()),
-                    Err(trap) => {
-                        self.at = 0;
-                        self.block_eip = self.eip;
-                        return self.trapped(trap, 0, io);
-                    }
-                }
-            }
-        };
+        let Some(number) = self.block_here(cache, io)? else { return Ok(()) };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
         if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
@@ -114,25 +96,60 @@ impl Cpu {
         if let Some(jit) = jit
             && self.flat32
             && left >= u64::from(block.count)
+            && let Some(code) = jit.code(cache, number, self.eip, NO_LINK)
         {
-            let from = core::mem::replace(link, NO_LINK);
-            if let Some(code) = jit.code(cache, number, linear, self.code_key, from) {
-                jit.enter(self, code, limit, io);
-                *link = self.jit.link;
-                return self.after_code(jit, io);
-            }
+            return jit.enter(self, cache, code, limit, io);
         }
         let insts = cache.insts(number);
         self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
     }
 
-    /// Deals with what translated code left for.
-    fn after_code(&mut self, jit: &mut Jit, io: &mut dyn Io) -> Result<(), Stop> {
-        let Some(trap) = self.jit.trap else { return Ok(()) };
-        match jit.site_inst(self.jit.site) {
-            Some((inst, index)) => self.left(trap, &inst, index, io),
-            None => Ok(()),
+    /// The block at EIP, or none when fetching it raised a fault, which has been delivered, or an event.
+    pub(crate) fn block_here(
+        &mut self,
+        cache: &mut BlockCache,
+        io: &mut dyn Io,
+    ) -> Result<Option<u32>, Stop> {
+        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
+        if let Some(number) = cache.recent(linear, self.code_key) {
+            // Translated code asks the TLB for a second page, which may have lost it since.
+            let next = (linear & !0xFFF).wrapping_add(PAGE as u32);
+            if cache.block(number).second.is_none() || self.tlb.code(next, self.cpl == 3).is_some() {
+                return Ok(Some(number));
+            }
         }
+        let events = io.events();
+        match self.find_block(cache, linear, io) {
+            // A device whose memory was fetched from may want attention first, under every engine.
+            Ok(number) => Ok((io.events() & !events == 0).then_some(number)),
+            Err(trap) => {
+                self.at = 0;
+                self.block_eip = self.eip;
+                self.trapped(trap, 0, io)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether execution may go on at EIP without looking at anything outside the processor first; `left`
+    /// instructions remain.
+    pub(crate) fn undisturbed(&mut self, left: u64, io: &dyn Io) -> bool {
+        if self.halted || self.stepping || !self.flat32 || left == 0 {
+            return false;
+        }
+        let events = io.events();
+        if events != 0 && (events & !event::INTERRUPT != 0 || self.flags.has(flags::bit::IF)) {
+            return false;
+        }
+        if self.shadow {
+            // Nothing waits that the shadow would hold off, and the next block will not be put off either.
+            if left < MAX_BLOCK as u64 {
+                return false;
+            }
+            self.shadow = false;
+            self.shadow_debug = false;
+        }
+        true
     }
 
     /// Executes instructions of one block from its first.
@@ -170,7 +187,8 @@ impl Cpu {
         if self.seg[seg::CS].limit == 0xFFFF { eip & 0xFFFF } else { eip }
     }
 
-    fn left(&mut self, trap: Trap, i: &Inst, n: u32, io: &mut dyn Io) -> Result<(), Stop> {
+    /// Deals with a trap of the `n`th instruction of the block that began at `block_eip`.
+    pub(crate) fn left(&mut self, trap: Trap, i: &Inst, n: u32, io: &mut dyn Io) -> Result<(), Stop> {
         if trap.kind() == Kind::End {
             self.count += u64::from(n) + 1;
             self.at = 0;
@@ -271,7 +289,7 @@ impl Cpu {
         }
         let access = Access { write: false, user, fetch: true };
         let t = self.translate(linear, access, io)?;
-        self.tlb.fill_code(linear, user, t.phys & !0xFFF);
+        self.tlb.fill_code(linear, user, t.phys, t.global);
         Ok(t.phys)
     }
 

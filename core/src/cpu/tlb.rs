@@ -20,24 +20,22 @@ pub const READ: u32 = 0;
 /// See [`READ`].
 pub const WRITE: u32 = 1;
 
-/// A translation of code, by linear page.
-#[derive(Clone, Copy, Default)]
-struct CodeEntry {
-    /// Linear page number + 1, so that 0 is empty; bit 31 for user.
-    tag: u32,
-    phys: u64,
-}
-
 /// The TLB.
 pub struct Tlb {
     /// Supervisor read, supervisor write, user read, user write, one behind the other.
     tables: Box<[usize; 4 * ENTRIES]>,
     #[cfg(feature = "small-tlb")]
     tags: Box<[u32; 4 * ENTRIES]>,
-    /// Linear page in bits 12–31, table in bits 0–1, global in bit 2.
-    log: Vec<u32>,
+    /// What was filled: linear page in bits 12–31, table in bits 0–1. Global pages have a log of their own, so
+    /// that loads of CR3 do not have to look at them.
+    logs: [Vec<u32>; 2],
     watched: Vec<u32>,
-    code: Box<[CodeEntry; 256]>,
+    /// Physical page numbers + 1 that code is fetched from, of the supervisor and then of the user; 0 is empty.
+    code: Box<[u32; 2 * ENTRIES]>,
+    #[cfg(feature = "small-tlb")]
+    code_tags: Box<[u32; 2 * ENTRIES]>,
+    /// What was filled there: linear page in bits 12–31, user in bit 0.
+    code_logs: [Vec<u32>; 2],
     /// Data breakpoints are armed: nothing is filled.
     pub watching: bool,
     /// Entries filled so far.
@@ -50,6 +48,19 @@ pub struct Tlb {
 #[inline(always)]
 const fn slot(table: u32, linear: u32) -> usize {
     (table & 3) as usize * ENTRIES + ((linear >> 12) as usize & (ENTRIES - 1))
+}
+
+/// Place of a page's entry for code.
+#[inline(always)]
+const fn code_slot(linear: u32, user: bool) -> usize {
+    user as usize * ENTRIES + ((linear >> 12) as usize & (ENTRIES - 1))
+}
+
+/// What stands for a physical page in the table for code.
+#[inline(always)]
+#[must_use]
+pub const fn code_page(phys: u64) -> u32 {
+    (phys >> 12) as u32 + 1
 }
 
 fn zeroed<T: Copy, const N: usize>(value: T) -> Box<[T; N]> {
@@ -67,9 +78,12 @@ impl Tlb {
             tables: zeroed(0),
             #[cfg(feature = "small-tlb")]
             tags: zeroed(0),
-            log: Vec::with_capacity(LOG),
+            logs: [Vec::with_capacity(LOG), Vec::with_capacity(LOG)],
             watched: Vec::with_capacity(WATCHED),
-            code: zeroed(CodeEntry::default()),
+            code: zeroed(0),
+            #[cfg(feature = "small-tlb")]
+            code_tags: zeroed(0),
+            code_logs: [Vec::with_capacity(LOG), Vec::with_capacity(LOG)],
             watching: false,
             fills: 0,
             flushes: 0,
@@ -100,13 +114,14 @@ impl Tlb {
         if self.watching {
             return;
         }
-        if self.log.len() == LOG || (watched && self.watched.len() == WATCHED) {
+        let log = usize::from(global);
+        if self.logs[log].len() == LOG || (watched && self.watched.len() == WATCHED) {
             self.flush(true);
         }
         let page = linear & !0xFFF;
         let index = slot(table, linear);
-        if self.tables[index] == 0 {
-            self.log.push(page | table & 3 | u32::from(global) << 2);
+        if self.tables[index] != addend {
+            self.logs[log].push(page | table & 3);
         }
         #[cfg(feature = "small-tlb")]
         {
@@ -126,16 +141,18 @@ impl Tlb {
     /// Drops everything, or everything but global pages.
     pub fn flush(&mut self, global: bool) {
         self.flushes += 1;
-        self.code.fill(CodeEntry::default());
-        let mut log = core::mem::take(&mut self.log);
-        log.retain(|&entry| {
-            let keep = !global && entry & 4 != 0;
-            if !keep {
+        for log in 0..=usize::from(global) {
+            for n in 0..self.logs[log].len() {
+                let entry = self.logs[log][n];
                 self.clear(entry);
             }
-            keep
-        });
-        self.log = log;
+            self.logs[log].clear();
+            for n in 0..self.code_logs[log].len() {
+                let entry = self.code_logs[log][n];
+                self.code[code_slot(entry, entry & 1 != 0)] = 0;
+            }
+            self.code_logs[log].clear();
+        }
         if global {
             self.watched.clear();
         }
@@ -146,7 +163,9 @@ impl Tlb {
         for table in 0..4 {
             self.clear(linear & !0xFFF | table);
         }
-        self.code[(linear >> 12) as usize & 255] = CodeEntry::default();
+        for user in [false, true] {
+            self.code[code_slot(linear, user)] = 0;
+        }
     }
 
     /// Drops writable entries for watched pages, so that the next store is noticed.
@@ -158,18 +177,15 @@ impl Tlb {
 
     /// Drops writable entries that lead to the host page at `host` (which begins to hold code).
     pub fn drop_writable(&mut self, host: usize) {
-        for n in 0..self.log.len() {
-            let entry = self.log[n];
-            if entry & 1 != 0 {
-                let index = slot(entry & 3, entry);
-                let slot = &mut self.tables[index];
-                #[cfg(feature = "small-tlb")]
-                let page = self.tags[index] << 12;
-                #[cfg(not(feature = "small-tlb"))]
-                let page = entry & !0xFFF;
-                if *slot != 0 && slot.wrapping_add(page as usize) == host {
-                    *slot = 0;
-                }
+        for &entry in self.logs.iter().flatten().filter(|&&entry| entry & 1 != 0) {
+            let index = slot(entry & 3, entry);
+            #[cfg(feature = "small-tlb")]
+            let page = self.tags[index] << 12;
+            #[cfg(not(feature = "small-tlb"))]
+            let page = entry & !0xFFF;
+            let addend = &mut self.tables[index];
+            if *addend != 0 && addend.wrapping_add(page as usize) == host {
+                *addend = 0;
             }
         }
     }
@@ -178,19 +194,42 @@ impl Tlb {
     #[inline]
     #[must_use]
     pub fn code(&self, linear: u32, user: bool) -> Option<u64> {
-        let entry = &self.code[(linear >> 12) as usize & 255];
-        (entry.tag == (linear >> 12) + 1 | u32::from(user) << 31).then_some(entry.phys)
+        let index = code_slot(linear, user);
+        #[cfg(feature = "small-tlb")]
+        if self.code_tags[index] != linear >> 12 {
+            return None;
+        }
+        let page = self.code[index];
+        (page != 0).then(|| u64::from(page - 1) << 12)
+    }
+
+    /// The table of [`Self::code`] for one privilege, for code that indexes it itself by page number: what is
+    /// in it are results of [`code_page`].
+    #[must_use]
+    pub fn code_base(&self, user: bool) -> *const u32 {
+        self.code[code_slot(0, user)..].as_ptr()
     }
 
     /// Enters a translation for code.
-    pub fn fill_code(&mut self, linear: u32, user: bool, phys: u64) {
-        self.code[(linear >> 12) as usize & 255] =
-            CodeEntry { tag: (linear >> 12) + 1 | u32::from(user) << 31, phys };
+    pub fn fill_code(&mut self, linear: u32, user: bool, phys: u64, global: bool) {
+        let log = usize::from(global);
+        if self.code_logs[log].len() == LOG {
+            self.flush(true);
+        }
+        let index = code_slot(linear, user);
+        #[cfg(feature = "small-tlb")]
+        {
+            self.code_tags[index] = linear >> 12;
+        }
+        if self.code[index] != code_page(phys) {
+            self.code[index] = code_page(phys);
+            self.code_logs[log].push(linear & !0xFFF | u32::from(user));
+        }
     }
 
     /// Calls `check` with table, linear page and addend of each live entry (for tests of the invariants).
     pub fn visit(&self, mut check: impl FnMut(u32, u32, usize)) {
-        for &entry in &self.log {
+        for &entry in self.logs.iter().flatten() {
             let addend = self.addend(entry & 3, entry & !0xFFF);
             if addend != 0 {
                 check(entry & 3, entry & !0xFFF, addend);

@@ -187,6 +187,13 @@ fn call(c: &mut Cpu, function: usize) {
     }
 }
 
+/// Takes the x87's registers back once the system wants to be told of their use.
+pub(super) fn settle(c: &mut Cpu) {
+    if c.cr0 & (cr0::EM | cr0::TS) != 0 {
+        spill(c);
+    }
+}
+
 /// Takes the x87's registers back from the host.
 pub(super) fn spill(c: &mut Cpu) {
     if c.jit.live & state::X87 == 0 {

@@ -20,7 +20,13 @@ mod emit;
 #[cfg(target_arch = "x86_64")]
 mod fp;
 #[cfg(target_arch = "x86_64")]
+mod helpers;
+#[cfg(target_arch = "x86_64")]
 mod inspect;
+#[cfg(target_arch = "x86_64")]
+mod thunks;
+#[cfg(target_arch = "x86_64")]
+mod translate;
 #[cfg(target_arch = "x86_64")]
 mod x64;
 
@@ -30,7 +36,7 @@ pub use window::{Protection, WindowCaps, Windows};
 #[cfg(target_arch = "x86_64")]
 pub use x64::Jit;
 
-use crate::cpu::Trap;
+use crate::cpu::Stop;
 
 /// What translated code and the processor share; lies inside [`crate::cpu::Cpu`].
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +50,16 @@ pub struct Shared {
     pub tlb: usize,
     /// Table of recent entry points.
     pub entries: usize,
+    /// Table of physical pages that code lies on, for the present privilege.
+    pub code_tlb: usize,
     /// The interpreter's function for one instruction.
     pub interpret: usize,
+    /// The dispatcher's function for a jump.
+    pub resolve: usize,
+    /// The recompiler and the block cache of this run.
+    pub jit: usize,
+    /// See [`Self::jit`].
+    pub cache: usize,
     /// The `dyn Io` of this run, as two words.
     pub io: [usize; 2],
     /// Status flags: AH as LAHF gives it in bits 8–15, OF in bit 0.
@@ -56,10 +70,10 @@ pub struct Shared {
     pub link: u32,
     /// Scratch.
     pub scratch: u32,
-    /// Instruction that an exit happened in: its site.
-    pub site: u32,
-    /// What it raised.
-    pub trap: Option<Trap>,
+    /// Why translated code left, when it was not for want of budget.
+    pub stop: Option<Stop>,
+    /// Instructions that translated code left to the interpreter.
+    pub interpreted: u64,
     /// Register files whose contents are in the host's registers: bits of [`crate::isa::row::state`].
     pub live: u8,
     /// MXCSR as the host's code wants it.
@@ -89,14 +103,18 @@ impl Default for Shared {
             limit: 0,
             tlb: 0,
             entries: 0,
+            code_tlb: 0,
             interpret: 0,
+            resolve: 0,
+            jit: 0,
+            cache: 0,
             io: [0; 2],
             flags: 0,
             code_page: 0,
             link: NO_LINK,
             scratch: 0,
-            site: 0,
-            trap: None,
+            stop: None,
+            interpreted: 0,
             live: 0,
             mxcsr: 0x1F80,
             unload: 0,
@@ -115,10 +133,9 @@ pub enum Jit {}
 #[cfg(not(target_arch = "x86_64"))]
 #[allow(missing_docs, clippy::missing_const_for_fn)]
 mod absent {
-    use super::{CodeMemory, Jit};
+    use super::{CodeMemory, Jit, Stop};
     use crate::cpu::block::BlockCache;
     use crate::cpu::{Cpu, Io};
-    use crate::isa::Inst;
     use alloc::boxed::Box;
 
     impl Jit {
@@ -145,14 +162,17 @@ mod absent {
         pub fn drop_block(&mut self, _number: u32) {
             match *self {}
         }
-        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32, _: u32) -> Option<usize> {
+        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32) -> Option<usize> {
             match *self {}
         }
-        pub fn enter(&mut self, _: &mut Cpu, _: usize, _: u64, _: &mut dyn Io) {
-            match *self {}
-        }
-        #[must_use]
-        pub fn site_inst(&self, _site: u32) -> Option<(Inst, u32)> {
+        pub fn enter(
+            &mut self,
+            _: &mut Cpu,
+            _: &mut BlockCache,
+            _: usize,
+            _: u64,
+            _: &mut dyn Io,
+        ) -> Result<(), Stop> {
             match *self {}
         }
     }

@@ -228,15 +228,11 @@ impl Emitter<'_> {
             return None;
         }
         let slow = self.asm.label();
-        let next = self.asm.label();
+        self.clobber_flags(0);
         match Self::operand(i, 0)? {
             Opnd::Reg(a) => self.asm.mov(R10, host(a)),
             Opnd::Mem => {
-                let start = self.asm.at();
-                if !self.address(i, size, false, slow) {
-                    self.asm.bytes.truncate(start);
-                    return None;
-                }
+                self.address(i, size, false, slow);
                 self.check(size, false, slow);
                 self.asm.modrm(4, 0x8B, R10, Rm::Guest);
             }
@@ -255,9 +251,7 @@ impl Emitter<'_> {
             self.asm.jcc(3, slow);
             dynasm!(self.asm ; .arch x64 ; div r10d);
         }
-        self.asm.bind(next);
-        let site = self.site(i, p, false, false, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: false });
+        self.slow_way(i, p, slow);
         Some(Done::Next)
     }
 }

@@ -11,50 +11,45 @@ impl Emitter<'_> {
         let row = i.row();
         let none = vec![];
         let counts = matches!(row.lowering, L::JumpCx | L::Loop | L::LoopCc);
-        if i.oper16() || i.addr16() && (counts || i.is_memory()) {
+        if i.oper16() || i.addr16() && counts {
             self.interpret(i, p, true);
             return none;
         }
         let target = next.wrapping_add(i.imm as i32);
         match row.lowering {
             L::JumpCx => self.ecx_jump(next, target),
-            L::Jump => {
-                vec![Jump { condition: None, target, saved: false }]
-            }
+            L::Jump => vec![Jump { condition: None, target }],
             L::JumpIndirect => {
-                self.save_flags();
-                if self.target(i, p) {
-                    self.asm.jmp_outside(self.thunks.lookup);
-                }
+                self.clobber_flags(p.live);
+                self.target(i, p);
+                self.indirect();
                 none
             }
             L::CallNear => {
-                self.save_flags();
-                self.push_return(i, p, next);
-                vec![Jump { condition: None, target, saved: true }]
+                self.clobber_flags(p.live);
+                self.push_return(p, next);
+                vec![Jump { condition: None, target }]
             }
             L::CallIndirect => {
-                self.save_flags();
-                if self.target(i, p) {
-                    let at = self.o.scratch;
-                    self.asm.modrm(4, 0x89, R8, Rm::Field(at));
-                    self.push_return(i, p, next);
-                    self.asm.modrm(4, 0x8B, R8, Rm::Field(at));
-                    self.asm.jmp_outside(self.thunks.lookup);
-                }
+                self.clobber_flags(p.live);
+                self.target(i, p);
+                let at = self.o.scratch;
+                self.asm.modrm(4, 0x89, R8, Rm::Field(at));
+                self.push_return(p, next);
+                self.asm.modrm(4, 0x8B, R8, Rm::Field(at));
+                self.indirect();
                 none
             }
             L::Return => {
-                self.save_flags();
+                self.clobber_flags(p.live);
                 let slow = self.asm.label();
                 self.asm.mov(R8, ESP);
                 self.check(4, false, slow);
                 self.asm.modrm(4, 0x8B, R8, Rm::Guest);
                 let release = if row.operands[0] == Operand::Iw { 4 + i.imm as i32 } else { 4 };
                 self.asm.lea(ESP, Some(ESP), None, release);
-                self.asm.jmp_outside(self.thunks.lookup);
-                let site = self.site(i, p, true, false, true);
-                self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false });
+                self.indirect();
+                self.slow_end(p, slow);
                 none
             }
             L::Loop => {
@@ -67,11 +62,9 @@ impl Emitter<'_> {
                 jumps
             }
             L::JumpCc => {
+                self.host_flags(self.before(i, p));
                 let condition = Some(row.opcode as u8 & 15);
-                vec![
-                    Jump { condition, target, saved: false },
-                    Jump { condition: None, target: next, saved: false },
-                ]
+                vec![Jump { condition, target }, Jump { condition: None, target: next }]
             }
             _ => {
                 self.interpret(i, p, true);
@@ -80,47 +73,45 @@ impl Emitter<'_> {
         }
     }
 
+    /// To the address in r8d, with the flags in memory.
+    fn indirect(&mut self) {
+        let miss = self.asm.label();
+        lookup(self.asm, miss);
+        self.cold.push(Cold::Miss { from: miss });
+    }
+
+    /// The slow way of a branch that the interpreter then does as a whole.
+    fn slow_end(&mut self, p: Place, slow: Label) {
+        let site = self.site(p, p.live & OSZAPC != 0, false, true);
+        self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false });
+    }
+
     /// A jump on ECX = 0, which no condition code tells: condition 16.
     pub(super) fn ecx_jump(&mut self, next: i32, target: i32) -> Vec<Jump> {
-        vec![
-            Jump { condition: Some(16), target, saved: false },
-            Jump { condition: None, target: next, saved: false },
-        ]
+        vec![Jump { condition: Some(16), target }, Jump { condition: None, target: next }]
     }
 
-    /// Target of an indirect branch to r8d. False when the instruction is interpreted instead.
-    pub(super) fn target(&mut self, i: &Inst, p: Place) -> bool {
-        match Self::operand(i, 0) {
-            Some(Opnd::Reg(a)) => {
-                self.asm.mov(R8, host(a));
-                true
-            }
-            _ => {
-                let slow = self.asm.label();
-                let start = self.asm.at();
-                if !self.address(i, 4, false, slow) {
-                    self.asm.bytes.truncate(start);
-                    self.interpret(i, p, true);
-                    return false;
-                }
-                self.check(4, false, slow);
-                self.asm.modrm(4, 0x8B, R8, Rm::Guest);
-                let site = self.site(i, p, true, false, true);
-                self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false });
-                true
-            }
+    /// Target of an indirect branch to r8d.
+    fn target(&mut self, i: &Inst, p: Place) {
+        if let Some(Opnd::Reg(a)) = Self::operand(i, 0) {
+            self.asm.mov(R8, host(a));
+            return;
         }
+        let slow = self.asm.label();
+        self.address(i, 4, false, slow);
+        self.check(4, false, slow);
+        self.asm.modrm(4, 0x8B, R8, Rm::Guest);
+        self.slow_end(p, slow);
     }
 
-    /// Pushes the address behind a call. The flags are saved already.
-    pub(super) fn push_return(&mut self, i: &Inst, p: Place, next: i32) {
+    /// Pushes the address behind a call.
+    fn push_return(&mut self, p: Place, next: i32) {
         let slow = self.asm.label();
         self.asm.lea(R8, Some(ESP), None, -4);
         self.check(4, true, slow);
         self.eip(R11, next);
         self.asm.modrm(4, 0x89, R11, Rm::Guest);
         self.asm.mov(ESP, R8);
-        let site = self.site(i, p, true, false, true);
-        self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false });
+        self.slow_end(p, slow);
     }
 }

@@ -34,11 +34,9 @@ impl Emitter<'_> {
         if files & !self.files.loaded == 0 {
             return;
         }
-        let needed = p.before & OSZAPC != 0;
+        let needed = self.before(i, p);
+        self.clobber_flags(needed);
         let (from, back) = (self.asm.label(), self.asm.label());
-        if needed {
-            self.save_flags();
-        }
         let missing = files & !self.files.loaded;
         for file in [state::X87, state::XMM] {
             if missing & file != 0 {
@@ -47,10 +45,7 @@ impl Emitter<'_> {
             }
         }
         self.asm.bind(back);
-        if needed {
-            self.restore_flags();
-        }
-        let site = self.site(i, p, needed, false, true);
+        let site = self.site(p, needed != 0, false, true);
         self.files.loaded |= files;
         self.cold.push(Cold::Load { from, back, site, files: self.files.loaded });
     }
@@ -76,6 +71,10 @@ impl Emitter<'_> {
                 s.note_operand(i);
             });
         } else {
+            let (reads, writes) = flags::effects(i);
+            if reads | writes != 0 {
+                self.host_flags(self.before(i, p));
+            }
             self.own_encoding(i, Self::rm_register(i));
         }
         if Self::has_pointers(row) {
@@ -138,9 +137,7 @@ impl Emitter<'_> {
     /// FLDCW, if all exceptions stay masked.
     fn load_control(&mut self, i: &Inst, p: Place) -> Done {
         let scratch = self.o.scratch;
-        // The flags are restored behind the comparison: nobody needs them here.
-        let keep = Place { live: 0, ..p };
-        let done = self.with_cell(i, keep, (2, false), false, |s, _, slow| {
+        self.with_cell(i, p, (2, false), false, |s, _, slow| {
             dynasm!(s.asm ; .arch x64
                 ; movzx r8d, WORD [r9 + r8]
                 ; mov r10d, r8d
@@ -152,11 +149,7 @@ impl Emitter<'_> {
                 ; or r8d, 0x40
                 ; mov [r14 + scratch], r8d
                 ; fldcw WORD [r14 + scratch]);
-        });
-        if p.live & OSZAPC != 0 {
-            self.restore_flags();
-        }
-        done
+        })
     }
 
     /// The r/m operand in its register form.

@@ -3,6 +3,7 @@
 
 mod alu;
 mod branch;
+pub(super) mod flags;
 mod fp;
 mod mov;
 mod operand;
@@ -12,14 +13,16 @@ pub(super) use fp::Files;
 
 use super::asm::{Asm, Label, Rm, host};
 use super::fp::BEHIND;
-use super::x64::{Offsets, Site, Thunks};
+use super::thunks::{Offsets, Thunks, lookup};
+use super::x64::Site;
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
-use crate::isa::row::flags::OSZAPC;
+use crate::isa::row::flags::{self as flag, OSZAPC};
 use crate::isa::row::{Flags, Lowering, Operand};
 use alloc::vec::Vec;
 use dynasm::dynasm;
+use flags::Where;
 
 /// Scratch registers.
 const R8: u8 = 8;
@@ -46,8 +49,6 @@ pub(super) struct Place {
     pub(super) index: u32,
     /// Flags that somebody behind it needs.
     pub(super) live: Flags,
-    /// Flags that it, its faults or somebody behind it needs: all of them where flags are kept exact.
-    pub(super) before: Flags,
     /// Offset of the block's first byte in its page.
     pub(super) offset: u32,
 }
@@ -69,6 +70,8 @@ pub(super) enum Cold {
     Slow { from: Label, next: Label, site: u32, restore: bool },
     /// Register files are loaded for the instruction.
     Load { from: Label, back: Label, site: u32, files: u8 },
+    /// The table of entry points does not have it.
+    Miss { from: Label },
 }
 
 /// A direct jump to another block.
@@ -78,8 +81,6 @@ pub(super) struct Jump {
     pub(super) condition: Option<u8>,
     /// Target: offset from the block's EIP base (may leave the page).
     pub(super) target: i32,
-    /// The flags are in memory, not in RFLAGS.
-    pub(super) saved: bool,
 }
 
 /// Translation of one block.
@@ -93,7 +94,12 @@ pub(super) struct Emitter<'a> {
     pub(super) first: *const Inst,
     /// Flags are exact everywhere, and the same on every host.
     pub(super) precise: bool,
+    /// Where the flags are.
+    pub(super) flags: Where,
+    /// The instruction just emitted was left to the interpreter.
+    pub(super) interpreted: bool,
     pub(super) insts: &'a [Inst],
+    /// What is known of x87, MMX and SSE state.
     pub(super) files: Files,
     /// Extensions that the host has.
     pub(super) host: Features,
@@ -102,35 +108,20 @@ pub(super) struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// AH and OF of RFLAGS to memory; r11 is lost.
-    pub(super) fn save_flags(&mut self) {
-        let at = self.o.flags;
-        dynasm!(self.asm ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
-    }
-
-    /// The reverse; r11 is lost.
-    pub(super) fn restore_flags(&mut self) {
-        let at = self.o.flags;
-        dynasm!(self.asm ; .arch x64 ; mov r11d, eax ; movzx eax, WORD [r14 + at] ; add al, 0x7F ; sahf ; mov eax, r11d);
-    }
-
-    fn site(&mut self, i: &Inst, p: Place, flags_in: bool, flags_out: bool, end: bool) -> u32 {
-        // SAFETY note for readers: the pointer is only compared and dereferenced by the interpreter's entry,
-        // while the block cache that owns the instruction cannot change.
-        let inst = self.first.wrapping_add(p.index as usize);
-        let _ = i;
+    /// A site for an instruction: flags wanted before and after it, whether the block ends behind it.
+    fn site(&mut self, p: Place, flags_in: bool, flags_out: bool, end: bool) -> u32 {
         let (files, x87, x87_memory) = self.files_at(p.index);
         self.sites.push(Site {
-            files,
-            x87,
-            x87_memory,
-            inst,
+            inst: self.first.wrapping_add(p.index as usize),
             total: self.block_total,
             index: p.index,
             offset: p.offset,
             flags_in,
             flags_out,
             end,
+            files,
+            x87,
+            x87_memory,
         });
         self.sites.len() as u32 - 1
     }
@@ -138,19 +129,25 @@ impl Emitter<'_> {
     /// The interpreter executes the instruction in line.
     fn interpret(&mut self, i: &Inst, p: Place, end: bool) -> Done {
         // A fault's handler sees the flags as well; only those that nobody reads afterwards may be wrong.
-        let flags_in = p.before & OSZAPC != 0 || end;
+        let needed = self.before(i, p);
+        self.keep_flags(needed);
         let flags_out = p.live & OSZAPC != 0;
-        if flags_in {
-            self.save_flags();
-        }
-        let site = self.site(i, p, flags_in, flags_out, end);
+        let site = self.site(p, needed != 0, flags_out, end);
         self.asm.mov_imm(R11, site);
         self.asm.call_outside(self.thunks.interpret);
-        if flags_out && !end {
-            self.restore_flags();
-        }
+        self.flags = Where { host: false, memory: flags_out };
+        self.interpreted = true;
         self.files_unknown();
         if end { Done::Ended } else { Done::Next }
+    }
+
+    /// The slow way of an instruction whose fast way has just been emitted: the interpreter, then behind it.
+    fn slow_way(&mut self, i: &Inst, p: Place, slow: Label) {
+        let next = self.asm.label();
+        self.asm.bind(next);
+        let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
+        let restore = p.live & OSZAPC != 0 && self.flags.host;
+        self.cold.push(Cold::Slow { from: slow, next, site, restore });
     }
 
     /// Lowers an instruction that is not a branch.
@@ -158,10 +155,21 @@ impl Emitter<'_> {
         if crate::cpu::run::ends_block(i) {
             return self.interpret(i, p, true);
         }
+        self.interpreted = false;
+        let (reads, writes) = flags::effects(i);
+        let own =
+            !matches!(i.row().lowering, Lowering::Call | Lowering::Same | Lowering::Store | Lowering::String);
+        if own && !i.is_memory() && reads | writes != 0 {
+            self.host_flags(self.before(i, p));
+        }
         let locked = i.prefixes & prefix::LOCK != 0 && !Self::plain_when_locked(i);
         let lowered =
             if locked || self.precise && Self::leaves_flags_open(i) { None } else { self.lowered(i, p) };
-        lowered.unwrap_or_else(|| self.interpret(i, p, false))
+        let done = lowered.unwrap_or_else(|| self.interpret(i, p, false));
+        if !self.interpreted {
+            self.flags_done(i);
+        }
+        done
     }
 
     /// Whether the manuals leave flags undefined after it, so that they depend on the maker of the host's
@@ -260,6 +268,10 @@ impl Emitter<'_> {
                     self.asm.call_outside(self.thunks.fp.fill);
                     self.asm.jmp(back);
                 }
+                Cold::Miss { from } => {
+                    self.asm.bind(from);
+                    self.asm.jmp_outside(self.thunks.miss);
+                }
                 Cold::Slow { from, next, site, restore } => {
                     self.asm.bind(from);
                     self.asm.mov_imm(R11, site);
@@ -271,7 +283,7 @@ impl Emitter<'_> {
                         self.asm.call_outside(self.thunks.fp.fill);
                     }
                     if restore {
-                        self.restore_flags();
+                        self.load_flags();
                     }
                     if next != from {
                         self.asm.jmp(next);
@@ -281,20 +293,4 @@ impl Emitter<'_> {
             n += 1;
         }
     }
-}
-
-/// Flags needed behind each instruction of a block, and in front of its first.
-pub(super) fn liveness(insts: &[Inst], live: &mut [Flags], precise: bool) -> Flags {
-    let mut needed = OSZAPC;
-    for (n, i) in insts.iter().enumerate().rev() {
-        live[n] = needed;
-        let row = i.row();
-        let writes = row.writes & OSZAPC;
-        // Shifts by a variable count may leave the flags alone: their rows say that they read them.
-        needed = needed & !writes | row.reads & OSZAPC;
-        if precise || row.lowering == Lowering::End {
-            needed = OSZAPC;
-        }
-    }
-    needed
 }

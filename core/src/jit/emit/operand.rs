@@ -3,14 +3,14 @@
 use super::*;
 
 impl Emitter<'_> {
-    /// Puts the linear address of the memory operand into r8d; false when the form has to be interpreted.
-    pub(super) fn address(&mut self, i: &Inst, size: u8, write: bool, slow: Label) -> bool {
-        if i.addr16() {
-            return false;
-        }
+    /// Puts the linear address of the memory operand into r8d. RFLAGS and r10 are lost.
+    pub(super) fn address(&mut self, i: &Inst, size: u8, write: bool, slow: Label) {
         let base = (i.base != NO_REG).then(|| host(i.base));
         let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
         self.asm.lea(R8, base, index, i.disp as i32);
+        if i.addr16() {
+            dynasm!(self.asm ; .arch x64 ; movzx r8d, r8w);
+        }
         if i.segment >= 4 || i.segment == 1 {
             // FS and GS have bases and limits, CS at least rights.
             let seg = self.o.segment(i.segment);
@@ -21,7 +21,6 @@ impl Emitter<'_> {
             self.asm.jcc(7, slow);
             self.asm.modrm(4, 0x03, R8, Rm::Field(base));
         }
-        true
     }
 
     /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS and r10 are lost.
@@ -80,8 +79,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// Emits `body` with the memory operand checked, around the slow way; with `memory` false just `body`.
-    /// `body` gets the r/m. Handles flags: they are in RFLAGS when `body` runs if it needs them.
+    /// Emits `body` with the memory operand checked, around the slow way; `body` gets the r/m. The flags are in
+    /// RFLAGS when `body` runs if it needs them.
     pub(super) fn with_memory(
         &mut self,
         i: &Inst,
@@ -90,31 +89,11 @@ impl Emitter<'_> {
         write: bool,
         body: impl FnOnce(&mut Self, Rm),
     ) -> Done {
-        let needed = p.before & OSZAPC != 0;
-        let slow = self.asm.label();
-        let next = self.asm.label();
-        let start = self.asm.at();
-        if needed {
-            self.save_flags();
-        }
-        if !self.address(i, size, write, slow) {
-            self.asm.bytes.truncate(start);
-            return self.interpret(i, p, false);
-        }
-        self.check(size, write, slow);
-        if needed {
-            self.restore_flags();
-        }
-        body(self, Rm::Guest);
-        self.asm.bind(next);
-        let restore = p.live & OSZAPC != 0;
-        let site = self.site(i, p, needed, restore, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore });
-        Done::Next
+        self.with_cell(i, p, (size, false), write, |s, rm, _| body(s, rm))
     }
 
     /// As [`Self::with_memory`], for operands that may have to be aligned; `body` also gets the label of the slow
-    /// way. None of these instructions reads flags.
+    /// way.
     pub(super) fn with_cell(
         &mut self,
         i: &Inst,
@@ -123,22 +102,18 @@ impl Emitter<'_> {
         write: bool,
         body: impl FnOnce(&mut Self, Rm, Label),
     ) -> Done {
-        let needed = p.before & OSZAPC != 0;
-        let survive = p.live & !i.row().writes & OSZAPC != 0;
-        let (slow, next) = (self.asm.label(), self.asm.label());
-        if needed {
-            self.save_flags();
-        }
+        let needed = self.before(i, p);
+        let slow = self.asm.label();
+        self.clobber_flags(needed);
         self.address(i, size, write, slow);
         self.check_aligned(size, aligned, write, slow);
-        if survive {
-            self.restore_flags();
+        let (reads, writes) = flags::effects(i);
+        if reads | writes != 0 {
+            self.host_flags(needed);
         }
         body(self, Rm::Guest, slow);
-        self.asm.bind(next);
-        let restore = p.live & OSZAPC != 0;
-        let site = self.site(i, p, needed, restore, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore });
+        self.flags_done(i);
+        self.slow_way(i, p, slow);
         Done::Next
     }
 

@@ -2,24 +2,19 @@
 
 use super::*;
 
+/// Guest EBP.
+const EBP: u8 = 5;
+
 impl Emitter<'_> {
     pub(super) fn push(&mut self, i: &Inst, p: Place) -> Option<Done> {
         if i.oper16() {
             return None;
         }
-        let needed = p.live & OSZAPC != 0;
         let source = Self::operand(i, 0)?;
         let slow = self.asm.label();
-        let next = self.asm.label();
-        let start = self.asm.at();
-        if needed {
-            self.save_flags();
-        }
+        self.clobber_flags(p.live);
         if source == Opnd::Mem {
-            if !self.address(i, 4, false, slow) {
-                self.asm.bytes.truncate(start);
-                return None;
-            }
+            self.address(i, 4, false, slow);
             self.check(4, false, slow);
             self.asm.modrm(4, 0x8B, R11, Rm::Guest);
         }
@@ -34,12 +29,7 @@ impl Emitter<'_> {
             Opnd::Mem => self.asm.modrm(4, 0x89, R11, Rm::Guest),
         }
         self.asm.mov(ESP, R8);
-        if needed {
-            self.restore_flags();
-        }
-        self.asm.bind(next);
-        let site = self.site(i, p, needed, needed, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: needed });
+        self.slow_way(i, p, slow);
         Some(Done::Next)
     }
 
@@ -48,7 +38,7 @@ impl Emitter<'_> {
         if i.oper16() {
             return None;
         }
-        self.stack_read(i, p, |s| {
+        self.stack_read(i, p, ESP, |s| {
             if host(a) == ESP {
                 s.asm.modrm(4, 0x8B, ESP, Rm::Guest);
             } else {
@@ -58,46 +48,24 @@ impl Emitter<'_> {
         })
     }
 
-    /// Checks the dword at the top of the stack for reading, then `body`.
-    pub(super) fn stack_read(&mut self, i: &Inst, p: Place, body: impl FnOnce(&mut Self)) -> Option<Done> {
-        let needed = p.live & OSZAPC != 0;
-        let slow = self.asm.label();
-        let next = self.asm.label();
-        if needed {
-            self.save_flags();
-        }
-        self.asm.mov(R8, ESP);
-        self.check(4, false, slow);
-        body(self);
-        if needed {
-            self.restore_flags();
-        }
-        self.asm.bind(next);
-        let site = self.site(i, p, needed, needed, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: needed });
-        Some(Done::Next)
-    }
-
     pub(super) fn leave(&mut self, i: &Inst, p: Place) -> Option<Done> {
         if i.oper16() {
             return None;
         }
-        let needed = p.live & OSZAPC != 0;
+        self.stack_read(i, p, EBP, |s| {
+            s.asm.modrm(4, 0x8B, EBP, Rm::Guest);
+            s.asm.lea(ESP, Some(R8), None, 4);
+        })
+    }
+
+    /// Checks the dword at `at` for reading, then `body`.
+    fn stack_read(&mut self, i: &Inst, p: Place, at: u8, body: impl FnOnce(&mut Self)) -> Option<Done> {
         let slow = self.asm.label();
-        let next = self.asm.label();
-        if needed {
-            self.save_flags();
-        }
-        self.asm.mov(R8, 5);
+        self.clobber_flags(p.live);
+        self.asm.mov(R8, at);
         self.check(4, false, slow);
-        self.asm.modrm(4, 0x8B, 5, Rm::Guest);
-        self.asm.lea(ESP, Some(R8), None, 4);
-        if needed {
-            self.restore_flags();
-        }
-        self.asm.bind(next);
-        let site = self.site(i, p, needed, needed, false);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore: needed });
+        body(self);
+        self.slow_way(i, p, slow);
         Some(Done::Next)
     }
 }

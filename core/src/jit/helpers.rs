@@ -1,0 +1,170 @@
+//! What translated code calls: the interpreter for one instruction, the dispatcher for a jump.
+#![allow(unsafe_code)]
+
+use super::x64::Site;
+use super::{Jit, NO_LINK, fp};
+use crate::cpu::block::BlockCache;
+use crate::cpu::flags::bit;
+use crate::cpu::tlb::ENTRIES;
+use crate::cpu::{Cpu, Io, Stop};
+
+/// Status flags as EFLAGS has them to what LAHF and SETO give.
+pub(super) const fn pack(status: u32) -> u32 {
+    (status & 0xD5 | 2) << 8 | (status & bit::OF != 0) as u32
+}
+
+/// The reverse.
+pub(super) const fn unpack(flags: u32) -> u32 {
+    flags >> 8 & 0xD5 | if flags & 1 != 0 { bit::OF } else { 0 }
+}
+
+/// Answers of [`interpret`]: go on behind the instruction, leave, go on at EIP.
+const BEHIND: u32 = 0;
+const LEAVE: u32 = 1;
+const RESUME: u32 = 2;
+
+/// Sets what translated code has of the processor's state.
+pub(super) fn hand_over(c: &mut Cpu) {
+    fp::settle(c);
+    c.jit.budget = (c.jit.limit as i64).wrapping_sub(c.count as i64);
+    c.jit.tlb = c.tlb.base() as usize + c.tlb_mode as usize * ENTRIES * 8;
+    c.jit.code_tlb = c.tlb.code_base(c.cpl == 3) as usize;
+    c.jit.flags = pack(c.flags.status());
+}
+
+/// Takes back what translated code had, between two blocks.
+pub(super) fn take_back(c: &mut Cpu) {
+    c.count = (c.jit.limit as i64).wrapping_sub(c.jit.budget) as u64;
+    c.flags.set_status(unpack(c.jit.flags));
+    c.at = 0;
+}
+
+fn left(c: &Cpu) -> u64 {
+    c.jit.limit.saturating_sub(c.count)
+}
+
+/// Executes one instruction for translated code.
+///
+/// # Safety
+/// Called by translated code only, with the processor that it runs and a site of its own.
+pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 {
+    // SAFETY: `enter` holds the processor exclusively and has passed it to the code that calls this.
+    let c = unsafe { &mut *cpu };
+    // SAFETY: the number was emitted with the site's code; both are dropped together.
+    let s = unsafe { &*(c.sites as *const Site).add(site as usize) };
+    // SAFETY: sites live as long as the code that names them, and that as long as the block cache keeps the
+    // instructions; both are dropped together.
+    let i = unsafe { &*s.inst };
+    c.block_eip = c.jit.code_page.wrapping_add(s.offset);
+    c.count = (c.jit.limit as i64).wrapping_sub(c.jit.budget).wrapping_sub(i64::from(s.total)) as u64;
+    c.at = s.index;
+    c.stop_at = s.index + 1;
+    c.eip = c.block_eip.wrapping_add(u32::from(i.end));
+    if s.flags_in {
+        c.flags.set_status(unpack(c.jit.flags));
+    }
+    c.jit.interpreted += 1;
+    fp::before(c, i, s);
+    // SAFETY: `enter` stored the words of a reference that it still borrows.
+    let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
+    match (i.run)(c, i, io) {
+        Ok(()) if c.stop_at != 0 && !s.end => {
+            if s.flags_out {
+                c.jit.flags = pack(c.flags.status());
+            }
+            return BEHIND;
+        }
+        Ok(()) => {
+            c.count += u64::from(s.index) + 1;
+            c.at = 0;
+        }
+        Err(trap) => {
+            if let Err(stop) = c.left(trap, i, s.index, io) {
+                c.jit.stop = Some(stop);
+                hand_over(c);
+                return LEAVE;
+            }
+        }
+    }
+    go_on(c, io)
+}
+
+/// Behind an instruction, with the processor's state complete: on at EIP, or out.
+fn go_on(c: &mut Cpu, io: &mut dyn Io) -> u32 {
+    hand_over(c);
+    let left = left(c);
+    if c.undisturbed(left, io) { RESUME } else { LEAVE }
+}
+
+/// Puts register files into the host's registers, before the site's instruction or behind it; where that cannot be,
+/// the interpreter executes the instruction and translated code goes on in another block. Answers as [`interpret`].
+///
+/// # Safety
+/// As for [`interpret`].
+pub(super) unsafe extern "sysv64" fn fill(cpu: *mut Cpu, site: u32, files: u32) -> u32 {
+    // SAFETY: see `interpret`.
+    let c = unsafe { &mut *cpu };
+    let files = files as u8;
+    if fp::load(c, files & !fp::BEHIND) {
+        return BEHIND;
+    }
+    if files & fp::BEHIND == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { interpret(cpu, site) };
+    }
+    // The interpreter has left EIP behind the instruction and the count at the block's beginning.
+    c.count += u64::from(c.at) + 1;
+    c.at = 0;
+    // SAFETY: see `interpret`.
+    let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
+    go_on(c, io)
+}
+
+/// Finds the code for EIP, translating it if need be; 0 to leave.
+///
+/// # Safety
+/// Called by translated code only, with the processor that it runs.
+pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
+    // SAFETY: see `interpret`.
+    let c = unsafe { &mut *cpu };
+    // SAFETY: `enter` stored these; it holds both exclusively and does not touch them before code has left.
+    let (jit, cache) = unsafe { (&mut *(c.jit.jit as *mut Jit), &mut *(c.jit.cache as *mut BlockCache)) };
+    // SAFETY: see `interpret`.
+    let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
+    take_back(c);
+    let mut link = core::mem::replace(&mut c.jit.link, NO_LINK);
+    if left(c) == 0 {
+        // The fetch of an instruction that is not executed yet would show: in a fault, in accessed bits.
+        return 0;
+    }
+    let found = loop {
+        match c.block_here(cache, io) {
+            Err(stop) => break Err(stop),
+            Ok(Some(number)) => {
+                // Up to the end of the segment, where the dispatcher looks more closely.
+                let fits = u64::from(c.eip) + u64::from(cache.block(number).len) <= 1 << 32;
+                break Ok(if fits { jit.code(cache, number, c.eip, link) } else { None });
+            }
+            Ok(None) => {}
+        }
+        // A fault was delivered: on at its handler.
+        link = NO_LINK;
+        let left = left(c);
+        if !c.undisturbed(left, io) {
+            break Ok(None);
+        }
+    };
+    hand_over(c);
+    match found {
+        Ok(code) => code.unwrap_or(0),
+        Err(stop) => {
+            c.jit.stop = Some(stop);
+            0
+        }
+    }
+}
+
+/// Whether translated code left because of this.
+pub(super) fn stopped(c: &mut Cpu) -> Result<(), Stop> {
+    c.jit.stop.take().map_or(Ok(()), Err)
+}

@@ -1,0 +1,193 @@
+//! The shared pieces of code: entry, exit, lookups, the way to the interpreter.
+
+use super::asm::Asm;
+use super::x64::{Entry, TABLE};
+use super::{Jit, Shared, fp};
+use crate::cpu::Cpu;
+use crate::cpu::tlb::ENTRIES;
+use core::mem::offset_of;
+use dynasm::dynasm;
+
+/// Offsets of what code reaches through r14 and r12.
+#[derive(Clone, Copy)]
+pub(super) struct Offsets {
+    pub(super) flags: i32,
+    pub(super) code_page: i32,
+    pub(super) link: i32,
+    pub(super) code_tlb: i32,
+    pub(super) scratch: i32,
+    pub(super) write_table: i32,
+    pub(super) read_span: i32,
+    pub(super) write_span: i32,
+    pub(super) base: i32,
+    segments: i32,
+}
+
+impl Offsets {
+    pub(super) const NEW: Self = Self {
+        flags: shared(offset_of!(Shared, flags)),
+        code_page: shared(offset_of!(Shared, code_page)),
+        link: shared(offset_of!(Shared, link)),
+        code_tlb: CODE_TLB,
+        scratch: shared(offset_of!(Shared, scratch)),
+        write_table: (ENTRIES * 8) as i32,
+        read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
+        write_span: offset_of!(crate::cpu::segment::Segment, write_span) as i32,
+        base: offset_of!(crate::cpu::segment::Segment, base) as i32,
+        segments: offset_of!(Cpu, seg) as i32,
+    };
+
+    /// A segment register's offset.
+    pub(super) const fn segment(self, n: u8) -> i32 {
+        self.segments + (n as usize % 6 * size_of::<crate::cpu::segment::Segment>()) as i32
+    }
+}
+
+const fn shared(field: usize) -> i32 {
+    (offset_of!(Cpu, jit) + field) as i32
+}
+
+const fn r(n: i32) -> i32 {
+    offset_of!(Cpu, regs) as i32 + 4 * n
+}
+const EIP: i32 = offset_of!(Cpu, eip) as i32;
+const BUDGET: i32 = shared(offset_of!(Shared, budget));
+const TLB: i32 = shared(offset_of!(Shared, tlb));
+const CODE_TLB: i32 = shared(offset_of!(Shared, code_tlb));
+const INTERPRET: i32 = shared(offset_of!(Shared, interpret));
+const RESOLVE: i32 = shared(offset_of!(Shared, resolve));
+const ENTRY_TABLE: i32 = shared(offset_of!(Shared, entries));
+
+/// Offsets of the shared pieces in code memory.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Thunks {
+    /// `fn(cpu, code)`.
+    pub(super) enter: usize,
+    /// r8d holds EIP, the flags are in memory: go there.
+    pub(super) lookup: usize,
+    /// As `lookup`, but the table is known not to have it: the dispatcher is asked.
+    pub(super) miss: usize,
+    /// r8d holds EIP, the flags are in memory: leave.
+    pub(super) exit: usize,
+    /// CALLed with a site in r11d.
+    pub(super) interpret: usize,
+    /// Those of x87, MMX and SSE state.
+    pub(super) fp: fp::Thunks,
+    /// Where translated blocks begin.
+    pub(super) end: usize,
+}
+
+/// All that Rust's code may change or wants to see. RFLAGS and r8 are lost.
+fn save(a: &mut Asm) {
+    dynasm!(a ; .arch x64
+        ; mov [r14 + r(0)], eax ; mov [r14 + r(1)], ecx ; mov [r14 + r(2)], edx ; mov [r14 + r(3)], ebx
+        ; mov [r14 + r(4)], r15d ; mov [r14 + r(5)], ebp ; mov [r14 + r(6)], esi ; mov [r14 + r(7)], edi
+        ; mov [r14 + BUDGET], r13);
+    fp::save(a);
+}
+
+fn load(a: &mut Asm) {
+    dynasm!(a ; .arch x64
+        ; mov eax, [r14 + r(0)] ; mov ecx, [r14 + r(1)] ; mov edx, [r14 + r(2)] ; mov ebx, [r14 + r(3)]
+        ; mov r15d, [r14 + r(4)] ; mov ebp, [r14 + r(5)] ; mov esi, [r14 + r(6)] ; mov edi, [r14 + r(7)]);
+}
+
+/// All that a helper may have changed.
+fn reload(a: &mut Asm) {
+    dynasm!(a ; .arch x64 ; mov r12, [r14 + TLB] ; mov r13, [r14 + BUDGET] ; mov r8d, [r14 + EIP]);
+    load(a);
+}
+
+/// A jump to the code for EIP in r8d, which the table may know. RFLAGS are lost.
+pub(super) fn lookup(a: &mut Asm, miss: super::asm::Label) {
+    const { assert!(size_of::<Entry>() == 16) };
+    dynasm!(a ; .arch x64
+        ; mov r9d, r8d
+        ; mov r10, [r14 + CODE_TLB]
+        ; shr r9d, 12
+        ; mov r10d, [r10 + r9 * 4]
+        ; mov r9d, r8d
+        ; and r9d, (TABLE - 1) as i32
+        ; shl r9d, 4
+        ; add r9, [r14 + ENTRY_TABLE]
+        ; cmp [r9], r8d);
+    a.jcc(5, miss);
+    dynasm!(a ; .arch x64 ; cmp [r9 + 4], r10d);
+    a.jcc(5, miss);
+    dynasm!(a ; .arch x64 ; jmp QWORD [r9 + 8]);
+}
+
+impl Jit {
+    pub(super) fn emit_thunks(&mut self) {
+        let a = &mut self.asm;
+        a.clear();
+        let mut t = Thunks { enter: a.at(), ..Thunks::default() };
+        dynasm!(a ; .arch x64
+            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15
+            ; sub rsp, 8
+            ; mov r14, rdi
+            ; mov r9, rsi);
+        reload(a);
+        dynasm!(a ; .arch x64 ; jmp r9);
+        // Resume: a helper has changed everything, EIP included.
+        let (resume, miss, leave) = (a.label(), a.label(), a.label());
+        a.bind(resume);
+        reload(a);
+        t.lookup = a.at();
+        lookup(a, miss);
+        a.bind(miss);
+        t.miss = a.at();
+        dynasm!(a ; .arch x64 ; mov [r14 + EIP], r8d);
+        save(a);
+        dynasm!(a ; .arch x64
+            ; mov rdi, r14
+            ; call QWORD [r14 + RESOLVE]
+            ; test rax, rax);
+        a.jcc(4, leave);
+        dynasm!(a ; .arch x64 ; mov r9, rax);
+        reload(a);
+        dynasm!(a ; .arch x64 ; jmp r9);
+        t.exit = a.at();
+        dynasm!(a ; .arch x64 ; mov [r14 + EIP], r8d);
+        save(a);
+        a.bind(leave);
+        dynasm!(a ; .arch x64
+            ; add rsp, 8
+            ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+            ; ret);
+        // One instruction by the interpreter.
+        t.interpret = a.at();
+        save(a);
+        dynasm!(a ; .arch x64
+            ; mov rdi, r14
+            ; mov esi, r11d
+            ; sub rsp, 8
+            ; call QWORD [r14 + INTERPRET]
+            ; add rsp, 8
+            ; test eax, eax);
+        let out = a.label();
+        a.jcc(5, out);
+        load(a);
+        dynasm!(a ; .arch x64 ; ret);
+        t.fp = fp::Thunks::emit(a, save, load, out);
+        a.bind(out);
+        dynasm!(a ; .arch x64 ; add rsp, 8 ; cmp eax, 2);
+        a.jcc(4, resume);
+        a.jmp(leave);
+        let base = self.place();
+        for offset in [
+            &mut t.enter,
+            &mut t.lookup,
+            &mut t.miss,
+            &mut t.exit,
+            &mut t.interpret,
+            &mut t.fp.unload,
+            &mut t.fp.load,
+            &mut t.fp.fill,
+        ] {
+            *offset += base;
+        }
+        t.end = self.at;
+        self.thunks = t;
+    }
+}

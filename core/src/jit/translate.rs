@@ -1,0 +1,293 @@
+//! Translation of one block.
+
+use super::NO_LINK;
+use super::asm::{Asm, Label, Rm};
+use super::emit::flags::{Where, needed};
+use super::emit::{Done, Emitter, Files, Jump, Place};
+use super::thunks::Offsets;
+use super::x64::{Code, Jit, Link, Note};
+use crate::cpu::block::{Block, BlockCache, MAX_BLOCK};
+use crate::cpu::tlb::code_page;
+use crate::isa::Inst;
+use crate::isa::row::flags::OSZAPC;
+use crate::isa::row::{Flags, Lowering};
+use crate::memory::PAGE;
+use alloc::vec::Vec;
+use dynasm::dynasm;
+
+/// How far the search for a reader of flags follows jumps.
+const DEPTH: u32 = 3;
+
+/// A jump on its way out of a block.
+struct Exit {
+    jump: Jump,
+    /// The flags are in memory, or nobody needs them.
+    saved: bool,
+    /// Bound where the way out begins.
+    stub: Label,
+    /// Position of the rel32 that leads there.
+    at: usize,
+    /// Positions of the guard's imm32 and of the jump behind it.
+    guard: Option<(usize, usize)>,
+    /// Position of the rel32 of the last way out.
+    tail: usize,
+}
+
+/// Blocks that a translation knows of.
+#[derive(Default)]
+struct Known {
+    blocks: [u32; 8],
+    count: usize,
+}
+
+impl Known {
+    fn add(&mut self, block: u32) -> bool {
+        if self.blocks[..self.count].contains(&block) {
+            return true;
+        }
+        let Some(place) = self.blocks.get_mut(self.count) else { return false };
+        *place = block;
+        self.count += 1;
+        true
+    }
+}
+
+/// Flags that somebody needs when control leaves a block, and the blocks that say so.
+fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known: &mut Known) -> Flags {
+    use Lowering as L;
+    let Some(last) = insts.last() else { return OSZAPC };
+    let next = (block.phys & 0xFFF) as i64 + i64::from(block.len);
+    let target = next + i64::from(last.imm as i32);
+    let whole = !last.oper16();
+    let (first, second) = match last.row().lowering {
+        L::Jump | L::CallNear if whole => (target, None),
+        L::JumpCc | L::JumpCx | L::Loop if whole => (next, Some(target)),
+        lowering if !lowering.ends_block() && !crate::cpu::run::ends_block(last) => (next, None),
+        _ => return OSZAPC,
+    };
+    let mut live = live_in(cache, block, first, depth, known);
+    if let Some(second) = second
+        && live != OSZAPC
+    {
+        live |= live_in(cache, block, second, depth, known);
+    }
+    live
+}
+
+/// Flags that somebody needs at an offset in a block's page.
+fn live_in(cache: &BlockCache, from: &Block, offset: i64, depth: u32, known: &mut Known) -> Flags {
+    if depth == 0 || !(0..PAGE as i64).contains(&offset) {
+        return OSZAPC;
+    }
+    let Some(number) = cache.peek(from.phys & !0xFFF | offset as u64, from.mode) else { return OSZAPC };
+    if !known.add(number) {
+        return OSZAPC;
+    }
+    let insts = cache.insts(number);
+    // Whatever it lets through is asked of those behind it.
+    let own = needed(insts, 0, |_, _| ());
+    let through = needed(insts, OSZAPC, |_, _| ()) & !own;
+    if through == 0 {
+        return own;
+    }
+    own | through & live_out(cache, cache.block(number), insts, depth - 1, known)
+}
+
+impl Jit {
+    /// Translates a block, for which there is room.
+    pub(super) fn translate(&mut self, cache: &BlockCache, number: u32) {
+        let block = *cache.block(number);
+        let insts = cache.insts(number);
+        let count = insts.len();
+        let offset = (block.phys & 0xFFF) as u32;
+        let next = (offset + u32::from(block.len)) as i32;
+        let mut known = Known::default();
+        let mut live = [OSZAPC; MAX_BLOCK];
+        let live_in = if self.precise {
+            OSZAPC
+        } else {
+            let after = live_out(cache, &block, insts, DEPTH, &mut known);
+            needed(insts, after, |n, flags| live[n] = flags)
+        };
+        self.asm.clear();
+        let mut w = Emitter {
+            asm: &mut self.asm,
+            cold: Vec::with_capacity(2 * count),
+            sites: &mut self.sites,
+            thunks: self.thunks,
+            o: Offsets::NEW,
+            block_total: count as u32,
+            first: insts.as_ptr(),
+            precise: self.precise,
+            flags: Where::MEMORY,
+            interpreted: false,
+            insts,
+            files: Files::default(),
+            host: self.host.0,
+            amd: self.host.1,
+        };
+        let labels = Labels::new(w.asm);
+        w.entries(&labels, &block, live_in);
+        let mut jumps = Vec::new();
+        let mut ended = false;
+        for (n, i) in insts.iter().enumerate() {
+            let p = Place { index: n as u32, live: live[n], offset };
+            if i.row().lowering.is_flow() {
+                w.note_pointers(offset);
+                jumps = w.branch(i, p, next);
+                ended = true;
+            } else if w.inst(i, p) == Done::Ended {
+                ended = true;
+            }
+        }
+        if !ended {
+            w.note_pointers(offset);
+            jumps.push(Jump { condition: None, target: next });
+        }
+        let exits = w.exits(jumps, live[count - 1], &labels, offset, self.links.len());
+        let positions = [labels.lookup, labels.direct, labels.saved].map(|l| self.asm.position(l) as u32);
+        let stubs: Vec<u32> = exits.iter().map(|exit| self.asm.position(exit.stub) as u32).collect();
+        let base = self.place() as u32;
+        for (exit, stub) in exits.iter().zip(stubs) {
+            let page = if exit.guard.is_some() { 0 } else { block.phys & !0xFFF };
+            let (guard, at) = exit.guard.unwrap_or((0, exit.at));
+            self.links.push(Link {
+                at: base + at as u32,
+                stub: if guard == 0 { base + stub } else { base + exit.tail as u32 - 1 },
+                guard: if guard == 0 { 0 } else { base + guard as u32 },
+                tail: base + exit.tail as u32,
+                saved: exit.saved,
+                linked: false,
+                phys: page | (exit.jump.target as u64 & 0xFFF),
+                next: NO_LINK,
+            });
+        }
+        self.blocks[number as usize] = Code {
+            lookup: base + positions[0],
+            direct: base + positions[1],
+            saved: base + positions[2],
+            ..self.blocks[number as usize]
+        };
+        for &other in &known.blocks[..known.count] {
+            if other != number {
+                let head = &mut self.blocks[other as usize].dependents;
+                self.notes.push(Note { block: number, next: *head });
+                *head = self.notes.len() as u32 - 1;
+            }
+        }
+        self.stats.translated += 1;
+    }
+}
+
+/// Entries of a block, and where it goes without budget.
+struct Labels {
+    lookup: Label,
+    direct: Label,
+    saved: Label,
+    budget_out: Label,
+    /// The second page is not the one that was translated.
+    elsewhere: Label,
+}
+
+impl Labels {
+    fn new(a: &mut Asm) -> Self {
+        Self {
+            lookup: a.label(),
+            direct: a.label(),
+            saved: a.label(),
+            budget_out: a.label(),
+            elsewhere: a.label(),
+        }
+    }
+}
+
+impl Emitter<'_> {
+    /// The three entries and the budget check.
+    fn entries(&mut self, l: &Labels, block: &Block, live_in: Flags) {
+        let offset = (block.phys & 0xFFF) as i32;
+        let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
+        self.asm.bind(l.lookup);
+        self.asm.lea(9, Some(8), None, -offset);
+        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        if let Some(second) = block.second {
+            let page = code_page(second) as i32;
+            dynasm!(self.asm ; .arch x64
+                ; add r9d, 0x1000
+                ; mov r10, [r14 + tlb]
+                ; shr r9d, 12
+                ; cmp DWORD [r10 + r9 * 4], page);
+            self.asm.jcc(5, l.elsewhere);
+        }
+        if live_in != 0 {
+            self.asm.jmp(l.saved);
+        }
+        self.asm.bind(l.direct);
+        if live_in != 0 {
+            self.save_flags();
+        }
+        self.asm.bind(l.saved);
+        let total = self.block_total as i32;
+        dynasm!(self.asm ; .arch x64 ; sub r13, total);
+        self.asm.jcc(0xC, l.budget_out);
+        self.flags = Where { host: false, memory: live_in != 0 };
+    }
+
+    /// Jumps out of the block, cold code, ways out.
+    fn exits(&mut self, jumps: Vec<Jump>, live: Flags, l: &Labels, offset: u32, links: usize) -> Vec<Exit> {
+        let saved = self.flags.memory || live == 0;
+        let mut exits = Vec::with_capacity(2);
+        for jump in jumps {
+            let stub = self.asm.label();
+            match jump.condition {
+                None => self.asm.jmp(stub),
+                Some(16) => {
+                    // JRCXZ reaches only 127 bytes: over a jump.
+                    dynasm!(self.asm ; .arch x64 ; jrcxz BYTE 2);
+                    self.asm.push(0xEB);
+                    self.asm.push(5);
+                    self.asm.jmp(stub);
+                }
+                Some(condition) => self.asm.jcc(condition, stub),
+            }
+            let at = self.asm.at() - 4;
+            exits.push(Exit { jump, saved, stub, at, guard: None, tail: 0 });
+        }
+        self.cold();
+        self.asm.bind(l.budget_out);
+        let total = self.block_total as i32;
+        dynasm!(self.asm ; .arch x64 ; add r13, total);
+        self.eip(8, offset as i32);
+        self.asm.jmp_outside(self.thunks.exit);
+        self.asm.bind(l.elsewhere);
+        self.asm.jmp_outside(self.thunks.miss);
+        for (n, exit) in exits.iter_mut().enumerate() {
+            self.asm.bind(exit.stub);
+            let target = exit.jump.target;
+            let same = (0..PAGE as i32).contains(&target);
+            if !saved {
+                self.save_flags();
+            }
+            self.eip(8, target);
+            if !same {
+                let tlb = self.o.code_tlb;
+                dynasm!(self.asm ; .arch x64
+                    ; mov r9d, r8d
+                    ; mov r10, [r14 + tlb]
+                    ; shr r9d, 12
+                    ; cmp DWORD [r10 + r9 * 4], DWORD -1);
+                let guard = self.asm.at() - 4;
+                let tail = self.asm.label();
+                self.asm.jcc(5, tail);
+                self.asm.jmp(tail);
+                exit.guard = Some((guard, self.asm.at() - 4));
+                self.asm.bind(tail);
+            }
+            // Out with the link's number, so that the dispatcher can connect it.
+            let (number, link) = ((links + n) as i32, self.o.link);
+            dynasm!(self.asm ; .arch x64 ; mov DWORD [r14 + link], number);
+            self.asm.jmp_outside(self.thunks.miss);
+            exit.tail = self.asm.at() - 4;
+        }
+        exits
+    }
+}
