@@ -19,6 +19,8 @@ pub const NONE: u32 = u32::MAX;
 pub mod mode {
     /// CS.D: 32-bit defaults.
     pub const CODE32: u32 = 1 << 0;
+    /// For recompilers: each access is checked by itself.
+    pub const ALONE: u32 = 1 << 1;
 }
 
 /// A decoded block.

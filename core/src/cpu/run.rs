@@ -86,7 +86,7 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
-        let Some(number) = self.block_here(cache, io)? else { return Ok(()) };
+        let Some(number) = self.block_here(cache, false, io)? else { return Ok(()) };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
         if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
@@ -104,24 +104,35 @@ impl Cpu {
         self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
     }
 
-    /// The block at EIP, or none when fetching it raised a fault, which has been delivered, or an event.
+    /// The block at EIP, or none when fetching it raised a fault, which has been delivered, or made a device ask for
+    /// attention, which comes first under every engine; `alone`: that of [`mode::ALONE`].
     pub(crate) fn block_here(
         &mut self,
         cache: &mut BlockCache,
+        alone: bool,
         io: &mut dyn Io,
     ) -> Result<Option<u32>, Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
-        if let Some(number) = cache.recent(linear, self.code_key) {
-            // Translated code asks the TLB for a second page, which may have lost it since.
-            let next = (linear & !0xFFF).wrapping_add(PAGE as u32);
-            if cache.block(number).second.is_none() || self.tlb.code(next, self.cpl == 3).is_some() {
-                return Ok(Some(number));
-            }
+        let key = self.mode_key();
+        if !alone && let Some(number) = cache.recent(linear, self.code_key) {
+            return Ok(Some(number));
         }
         let events = io.events();
-        match self.find_block(cache, linear, io) {
-            // A device whose memory was fetched from may want attention first, under every engine.
-            Ok(number) => Ok((io.events() & !events == 0).then_some(number)),
+        let found = if alone {
+            self.find_block(cache, linear, key | mode::ALONE, io)
+        } else {
+            let found = self.find_block(cache, linear, key, io);
+            // Translated code asks the TLB for a second page, which has to be looked up again each time it was lost.
+            if let Ok(number) = found
+                && cache.block(number).second.is_none()
+            {
+                cache.remember(linear, self.code_key, number);
+            }
+            found
+        };
+        match found {
+            Ok(_) if io.events() & !events != 0 => Ok(None),
+            Ok(number) => Ok(Some(number)),
             Err(trap) => {
                 self.at = 0;
                 self.block_eip = self.eip;
@@ -310,14 +321,13 @@ impl Cpu {
         if self.code32() { mode::CODE32 } else { 0 }
     }
 
-    /// Finds or decodes the block at `linear`, and remembers it.
+    /// Finds or decodes the block at `linear` for the mode bits `key`.
     ///
     /// # Errors
     /// #PF or #GP of the first instruction's fetch.
     #[inline(never)]
-    pub fn find_block(&mut self, cache: &mut BlockCache, linear: u32, io: &mut dyn Io) -> Run<u32> {
+    pub fn find_block(&mut self, cache: &mut BlockCache, linear: u32, key: u32, io: &mut dyn Io) -> Run<u32> {
         let phys = self.fetch(linear, io)?;
-        let key = self.mode_key();
         if let Some(number) = cache.find(phys, key) {
             let b: Block = *cache.block(number);
             let same = match b.second {
@@ -328,13 +338,10 @@ impl Cpu {
                 }
             };
             if same {
-                cache.remember(linear, self.code_key, number);
                 return Ok(number);
             }
         }
-        let number = self.decode_block(cache, phys, linear, key, io)?;
-        cache.remember(linear, self.code_key, number);
-        Ok(number)
+        self.decode_block(cache, phys, linear, key, io)
     }
 
     fn decode_block(

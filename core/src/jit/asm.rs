@@ -16,6 +16,8 @@ pub(super) enum Rm {
     Reg(u8),
     /// The guest memory operand that a check has put at `[r9 + r8]`.
     Guest,
+    /// The guest memory operand at `[r10 + base + disp]`, with a host register as base.
+    Shared { base: u8, disp: i32 },
     /// A field of the [`crate::cpu::Cpu`] at `[r14 + offset]`.
     Field(i32),
 }
@@ -150,6 +152,7 @@ impl Asm {
         match rm {
             Rm::Reg(r) if r & 8 != 0 => rex |= 1,
             Rm::Guest => rex |= 3,
+            Rm::Shared { base, .. } => rex |= 1 | (base >> 3 & 1) << 1,
             Rm::Field(_) => rex |= 1,
             Rm::Reg(_) => {}
         }
@@ -170,6 +173,23 @@ impl Asm {
             Rm::Guest => {
                 self.push(reg | 4);
                 self.push(1);
+            }
+            // SIB: base r10, index the guest's base register.
+            Rm::Shared { base, disp } => {
+                let mode = if disp == 0 {
+                    0
+                } else if i8::try_from(disp).is_ok() {
+                    0x40
+                } else {
+                    0x80
+                };
+                self.push(mode | reg | 4);
+                self.push((base & 7) << 3 | 2);
+                match mode {
+                    0 => {}
+                    0x40 => self.push_i8(disp as i8),
+                    _ => self.push_i32(disp),
+                }
             }
             // mod 10, base r14, disp32.
             Rm::Field(offset) => {

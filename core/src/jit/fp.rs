@@ -120,8 +120,8 @@ pub(super) struct Thunks {
     pub(super) unload: usize,
     /// `fn(cpu)`: x87 state from the image.
     pub(super) load: usize,
-    /// CALLed with a site in r11d and the register files wanted in r10d: they are in the host's registers
-    /// afterwards. `save_registers` and `load_registers` move the general ones.
+    /// CALLed with a site in r11d and the register files wanted in r9d: they are in the host's registers
+    /// afterwards, and r10 is what it was.
     pub(super) fill: usize,
 }
 
@@ -139,16 +139,16 @@ impl Thunks {
         let load = a.at();
         dynasm!(a ; .arch x64 ; fxrstor64 [rdi + IMAGE] ; ret);
         let fill = a.at();
-        // The helper is told in r10 what it must leave in registers; what was there goes to memory first.
-        dynasm!(a ; .arch x64 ; movzx r9d, BYTE [r14 + LIVE] ; and r9d, state::XMM as i32 ; or r10d, r9d);
+        // What is in registers now goes to memory first, and must come back.
+        dynasm!(a ; .arch x64 ; movzx r8d, BYTE [r14 + LIVE] ; and r8d, state::XMM as i32 ; or r9d, r8d);
         save_registers(a);
         dynasm!(a ; .arch x64
             ; mov rdi, r14
             ; mov esi, r11d
-            ; mov edx, r10d
-            ; sub rsp, 8
+            ; mov edx, r9d
+            ; push r10
             ; call QWORD [r14 + FILL]
-            ; add rsp, 8
+            ; pop r10
             ; test eax, eax);
         a.jcc(5, out);
         load_registers(a);
@@ -187,13 +187,6 @@ fn call(c: &mut Cpu, function: usize) {
     }
 }
 
-/// Takes the x87's registers back once the system wants to be told of their use.
-pub(super) fn settle(c: &mut Cpu) {
-    if c.cr0 & (cr0::EM | cr0::TS) != 0 {
-        spill(c);
-    }
-}
-
 /// Takes the x87's registers back from the host.
 pub(super) fn spill(c: &mut Cpu) {
     if c.jit.live & state::X87 == 0 {
@@ -206,6 +199,13 @@ pub(super) fn spill(c: &mut Cpu) {
     let image = c.jit.image;
     c.fpu.fxrstor(&image.0);
     (c.fpu.fop, c.fpu.fip, c.fpu.fcs, c.fpu.fdp, c.fpu.fds) = (fop, fip, fcs, fdp, fds);
+}
+
+/// After anything that may have disabled the x87: state that is loaded may be used.
+pub(super) fn settle(c: &mut Cpu) {
+    if c.jit.live != 0 && c.cr0 & (cr0::EM | cr0::TS) != 0 {
+        spill(c);
+    }
 }
 
 /// Before an instruction is interpreted: notes the pointers of the x87 instructions before it, and takes back what

@@ -86,18 +86,19 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
             }
         }
     }
-    go_on(c, io)
+    resume(c, io)
 }
 
-/// Behind an instruction, with the processor's state complete: on at EIP, or out.
-fn go_on(c: &mut Cpu, io: &mut dyn Io) -> u32 {
+/// The processor's state is complete: on at EIP, unless something needs attention.
+fn resume(c: &mut Cpu, io: &mut dyn Io) -> u32 {
     hand_over(c);
     let left = left(c);
     if c.undisturbed(left, io) { RESUME } else { LEAVE }
 }
 
-/// Puts register files into the host's registers, before the site's instruction or behind it; where that cannot be,
-/// the interpreter executes the instruction and translated code goes on in another block. Answers as [`interpret`].
+/// Puts register files into the host's registers, before the site's instruction or ([`fp::BEHIND`]) behind it. Where
+/// that cannot be, the interpreter executes the instruction, if it has not yet, and control goes on at EIP. Answers
+/// as [`interpret`].
 ///
 /// # Safety
 /// As for [`interpret`].
@@ -117,7 +118,7 @@ pub(super) unsafe extern "sysv64" fn fill(cpu: *mut Cpu, site: u32, files: u32) 
     c.at = 0;
     // SAFETY: see `interpret`.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
-    go_on(c, io)
+    resume(c, io)
 }
 
 /// Finds the code for EIP, translating it if need be; 0 to leave.
@@ -133,12 +134,13 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
     take_back(c);
     let mut link = core::mem::replace(&mut c.jit.link, NO_LINK);
+    let mut alone = core::mem::take(&mut c.jit.alone) != 0;
     if left(c) == 0 {
-        // The fetch of an instruction that is not executed yet would show: in a fault, in accessed bits.
+        // Not even a fault of the next fetch may happen now.
         return 0;
     }
     let found = loop {
-        match c.block_here(cache, io) {
+        match c.block_here(cache, alone, io) {
             Err(stop) => break Err(stop),
             Ok(Some(number)) => {
                 // Up to the end of the segment, where the dispatcher looks more closely.
@@ -149,6 +151,7 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
         }
         // A fault was delivered: on at its handler.
         link = NO_LINK;
+        alone = false;
         let left = left(c);
         if !c.undisturbed(left, io) {
             break Ok(None);

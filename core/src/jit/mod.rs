@@ -24,6 +24,8 @@ mod helpers;
 #[cfg(target_arch = "x86_64")]
 mod inspect;
 #[cfg(target_arch = "x86_64")]
+mod plan;
+#[cfg(target_arch = "x86_64")]
 mod thunks;
 #[cfg(target_arch = "x86_64")]
 mod translate;
@@ -68,6 +70,8 @@ pub struct Shared {
     pub code_page: u32,
     /// Link that left translated code, or [`NO_LINK`].
     pub link: u32,
+    /// The jump wants a block without shared lookups: 1.
+    pub alone: u32,
     /// Scratch.
     pub scratch: u32,
     /// Why translated code left, when it was not for want of budget.
@@ -112,6 +116,7 @@ impl Default for Shared {
             flags: 0,
             code_page: 0,
             link: NO_LINK,
+            alone: 0,
             scratch: 0,
             stop: None,
             interpreted: 0,

@@ -2,7 +2,7 @@
 
 use super::asm::Asm;
 use super::x64::{Entry, TABLE};
-use super::{Jit, Shared, fp};
+use super::{Jit, Shared};
 use crate::cpu::Cpu;
 use crate::cpu::tlb::ENTRIES;
 use core::mem::offset_of;
@@ -14,6 +14,7 @@ pub(super) struct Offsets {
     pub(super) flags: i32,
     pub(super) code_page: i32,
     pub(super) link: i32,
+    pub(super) alone: i32,
     pub(super) code_tlb: i32,
     pub(super) scratch: i32,
     pub(super) write_table: i32,
@@ -28,6 +29,7 @@ impl Offsets {
         flags: shared(offset_of!(Shared, flags)),
         code_page: shared(offset_of!(Shared, code_page)),
         link: shared(offset_of!(Shared, link)),
+        alone: shared(offset_of!(Shared, alone)),
         code_tlb: CODE_TLB,
         scratch: shared(offset_of!(Shared, scratch)),
         write_table: (ENTRIES * 8) as i32,
@@ -72,18 +74,17 @@ pub(super) struct Thunks {
     /// CALLed with a site in r11d.
     pub(super) interpret: usize,
     /// Those of x87, MMX and SSE state.
-    pub(super) fp: fp::Thunks,
+    pub(super) fp: super::fp::Thunks,
     /// Where translated blocks begin.
     pub(super) end: usize,
 }
 
-/// All that Rust's code may change or wants to see. RFLAGS and r8 are lost.
 fn save(a: &mut Asm) {
     dynasm!(a ; .arch x64
         ; mov [r14 + r(0)], eax ; mov [r14 + r(1)], ecx ; mov [r14 + r(2)], edx ; mov [r14 + r(3)], ebx
         ; mov [r14 + r(4)], r15d ; mov [r14 + r(5)], ebp ; mov [r14 + r(6)], esi ; mov [r14 + r(7)], edi
         ; mov [r14 + BUDGET], r13);
-    fp::save(a);
+    super::fp::save(a);
 }
 
 fn load(a: &mut Asm) {
@@ -169,21 +170,22 @@ impl Jit {
         a.jcc(5, out);
         load(a);
         dynasm!(a ; .arch x64 ; ret);
-        t.fp = fp::Thunks::emit(a, save, load, out);
+        t.fp = super::fp::Thunks::emit(a, save, load, out);
         a.bind(out);
         dynasm!(a ; .arch x64 ; add rsp, 8 ; cmp eax, 2);
         a.jcc(4, resume);
         a.jmp(leave);
         let base = self.place();
+        let fp = &mut t.fp;
         for offset in [
             &mut t.enter,
             &mut t.lookup,
             &mut t.miss,
             &mut t.exit,
             &mut t.interpret,
-            &mut t.fp.unload,
-            &mut t.fp.load,
-            &mut t.fp.fill,
+            &mut fp.unload,
+            &mut fp.load,
+            &mut fp.fill,
         ] {
             *offset += base;
         }

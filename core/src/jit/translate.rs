@@ -4,9 +4,10 @@ use super::NO_LINK;
 use super::asm::{Asm, Label, Rm};
 use super::emit::flags::{Where, needed};
 use super::emit::{Done, Emitter, Files, Jump, Place};
+use super::plan::Plan;
 use super::thunks::Offsets;
 use super::x64::{Code, Jit, Link, Note};
-use crate::cpu::block::{Block, BlockCache, MAX_BLOCK};
+use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::isa::Inst;
 use crate::isa::row::flags::OSZAPC;
@@ -79,7 +80,9 @@ fn live_in(cache: &BlockCache, from: &Block, offset: i64, depth: u32, known: &mu
     if depth == 0 || !(0..PAGE as i64).contains(&offset) {
         return OSZAPC;
     }
-    let Some(number) = cache.peek(from.phys & !0xFFF | offset as u64, from.mode) else { return OSZAPC };
+    let Some(number) = cache.peek(from.phys & !0xFFF | offset as u64, from.mode & !mode::ALONE) else {
+        return OSZAPC;
+    };
     if !known.add(number) {
         return OSZAPC;
     }
@@ -109,6 +112,11 @@ impl Jit {
             let after = live_out(cache, &block, insts, DEPTH, &mut known);
             needed(insts, after, |n, flags| live[n] = flags)
         };
+        let plan = if block.mode & mode::ALONE == 0 { Plan::new(insts) } else { Plan::NONE };
+        let mut ends = [0; MAX_BLOCK];
+        for (end, i) in ends.iter_mut().zip(insts) {
+            *end = i32::from(i.end);
+        }
         self.asm.clear();
         let mut w = Emitter {
             asm: &mut self.asm,
@@ -118,6 +126,12 @@ impl Jit {
             o: Offsets::NEW,
             block_total: count as u32,
             first: insts.as_ptr(),
+            offset,
+            ends: &ends[..count],
+            plan: &plan,
+            looked_up: false,
+            alone: Vec::new(),
+            first_link: self.links.len(),
             precise: self.precise,
             flags: Where::MEMORY,
             interpreted: false,
@@ -133,7 +147,7 @@ impl Jit {
         for (n, i) in insts.iter().enumerate() {
             let p = Place { index: n as u32, live: live[n], offset };
             if i.row().lowering.is_flow() {
-                w.note_pointers(offset);
+                w.note_pointers();
                 jumps = w.branch(i, p, next);
                 ended = true;
             } else if w.inst(i, p) == Done::Ended {
@@ -141,13 +155,27 @@ impl Jit {
             }
         }
         if !ended {
-            w.note_pointers(offset);
+            w.note_pointers();
             jumps.push(Jump { condition: None, target: next });
         }
-        let exits = w.exits(jumps, live[count - 1], &labels, offset, self.links.len());
+        let exits = w.exits(jumps, live[count - 1], &labels, offset);
+        let alone = core::mem::take(&mut w.alone);
         let positions = [labels.lookup, labels.direct, labels.saved].map(|l| self.asm.position(l) as u32);
+        let alone_stubs: Vec<u32> = alone.iter().map(|way| self.asm.position(way.stub) as u32).collect();
         let stubs: Vec<u32> = exits.iter().map(|exit| self.asm.position(exit.stub) as u32).collect();
         let base = self.place() as u32;
+        for (way, stub) in alone.iter().zip(alone_stubs) {
+            self.links.push(Link {
+                at: base + way.at as u32,
+                stub: base + stub,
+                guard: 0,
+                tail: base + way.tail as u32,
+                saved: true,
+                linked: false,
+                phys: block.phys & !0xFFF | (way.target as u64 & 0xFFF),
+                next: NO_LINK,
+            });
+        }
         for (exit, stub) in exits.iter().zip(stubs) {
             let page = if exit.guard.is_some() { 0 } else { block.phys & !0xFFF };
             let (guard, at) = exit.guard.unwrap_or((0, exit.at));
@@ -233,7 +261,7 @@ impl Emitter<'_> {
     }
 
     /// Jumps out of the block, cold code, ways out.
-    fn exits(&mut self, jumps: Vec<Jump>, live: Flags, l: &Labels, offset: u32, links: usize) -> Vec<Exit> {
+    fn exits(&mut self, jumps: Vec<Jump>, live: Flags, l: &Labels, offset: u32) -> Vec<Exit> {
         let saved = self.flags.memory || live == 0;
         let mut exits = Vec::with_capacity(2);
         for jump in jumps {
@@ -253,6 +281,7 @@ impl Emitter<'_> {
             exits.push(Exit { jump, saved, stub, at, guard: None, tail: 0 });
         }
         self.cold();
+        let links = self.first_link + self.alone.len();
         self.asm.bind(l.budget_out);
         let total = self.block_total as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, total);

@@ -4,7 +4,7 @@
 use super::asm::Asm;
 use super::thunks::Thunks;
 use super::{CodeMemory, JitStats, NO_LINK, fp, helpers};
-use crate::cpu::block::{BlockCache, MAX_BLOCK};
+use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::cpu::{Cpu, Io, Stop};
 use crate::isa::Inst;
@@ -217,9 +217,9 @@ impl Jit {
     pub(super) fn has_room(&self) -> bool {
         self.at + BLOCK_ROOM <= self.memory.len()
             && self.sites.len() + 4 * MAX_BLOCK <= SITES
-            && self.links.len() + 4 <= LINKS
-            && self.placed.len() < PLACED
+            && self.links.len() + 4 * MAX_BLOCK <= LINKS
             && self.notes.len() + 16 <= NOTES
+            && self.placed.len() < PLACED
     }
 
     /// Forgets a block whose bytes were overwritten, and what was translated with knowledge of it.
@@ -269,7 +269,9 @@ impl Jit {
             self.patch(l.at, if l.saved { code.saved } else { code.direct });
         }
         // From now on the dispatcher need not be asked: the table will know.
-        self.patch(l.tail, self.thunks.lookup as u32);
+        if block.mode & mode::ALONE == 0 {
+            self.patch(l.tail, self.thunks.lookup as u32);
+        }
         let l = &mut self.links[link as usize];
         l.linked = true;
         l.next = code.incoming;
@@ -298,7 +300,8 @@ impl Jit {
         }
         let mut link = link;
         if self.blocks[number as usize].lookup == 0 {
-            if cache.warm(number) < self.heat {
+            let alone = cache.block(number).mode & mode::ALONE != 0;
+            if !alone && cache.warm(number) < self.heat {
                 return None;
             }
             if !self.has_room() {
@@ -314,7 +317,9 @@ impl Jit {
         let code = self.memory.executable() as usize + offset;
         self.stats.lookups_missed += 1;
         let page = code_page(cache.block(number).phys);
-        self.entries[eip as usize & (TABLE - 1)] = Entry { eip, page, code };
+        if cache.block(number).mode & mode::ALONE == 0 {
+            self.entries[eip as usize & (TABLE - 1)] = Entry { eip, page, code };
+        }
         Some(code)
     }
 
@@ -342,6 +347,7 @@ impl Jit {
         (s.load, s.unload) = (region + self.thunks.fp.load, region + self.thunks.fp.unload);
         s.link = NO_LINK;
         s.stop = None;
+        s.alone = 0;
         s.interpreted = 0;
         // SAFETY: a fat reference is two words; it is read back only while `io` is borrowed here.
         s.io = unsafe { core::mem::transmute::<&mut dyn Io, [usize; 2]>(io) };

@@ -315,6 +315,7 @@ impl Loading {
             kernel: image.kernel.or(wanted.kernel),
             bios: image.bios,
             vga_bios: image.vga_bios,
+            network_rom: image.network_rom,
             cards: image.cards,
             boot: image.boot,
             uuid: image.uuid,

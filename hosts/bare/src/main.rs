@@ -50,6 +50,8 @@ const BUDGET: Duration = Duration::from_millis(50);
 /// The same where time passes with instructions: when nothing is executed for so long, the PC sleeps for so long,
 /// so that the world outside keeps up.
 const STEP: Duration = Duration::from_millis(2);
+/// Result when nothing was run.
+const REFUSED: u32 = 3;
 /// The card's address where the PC has none.
 const MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x86, 0x00, 0x01];
 
@@ -71,14 +73,19 @@ extern "C" fn start(magic: u32, info: u32) -> ! {
         "nomad86: the loader tells of no memory to use\r\n".bytes().for_each(serial::send);
         interrupts::stop();
     }
-    match run(&info, memory) {
-        Ok(()) => log!("the machine has ended; the PC can be switched off"),
-        Err(message) => log!("{message}"),
+    let (result, message) = run(&info, memory).unwrap_or_else(|message| (REFUSED, message));
+    log!("{message}");
+    log!("this is the end; the PC can be switched off");
+    serial::flush();
+    if let Some(port) = options::exit_port(&info) {
+        port::out32(port, result);
     }
     interrupts::stop();
 }
 
-fn run(info: &multiboot::Info, memory: usize) -> Result<(), String> {
+/// Builds the machine and runs it to its end; the result is for the exit port, and the
+/// message says what it means.
+fn run(info: &multiboot::Info, memory: usize) -> Result<(u32, String), String> {
     #[allow(unsafe_code)]
     // SAFETY: the only call.
     let screen = unsafe { Screen::new(info.framebuffer()) };
@@ -145,12 +152,11 @@ fn run(info: &multiboot::Info, memory: usize) -> Result<(), String> {
             text = Some(screen);
         }
     }
-    let result = live(&mut machine, &mut host, text.as_mut());
-    serial::flush();
-    if let Some(port) = options.exit_port {
-        port::out32(port, result);
+    let end = live(&mut machine, &mut host, text.as_mut());
+    if let Some(screen) = text {
+        log::show_on(screen);
     }
-    Ok(())
+    Ok(end)
 }
 
 fn memory_for(config: &Config) -> Result<GuestMemory, String> {
@@ -178,7 +184,7 @@ fn restore(image: &'static [u8], policy: MacPolicy, seed: u64, wire: [u8; 6]) ->
 }
 
 /// Runs the machine until it ends; 0 is a good end.
-fn live(machine: &mut Machine, host: &mut Host, mut text: Option<&mut Screen>) -> u32 {
+fn live(machine: &mut Machine, host: &mut Host, mut text: Option<&mut Screen>) -> (u32, String) {
     let counts = machine.config().clock != ClockMode::Host;
     let budget = if counts { STEP } else { BUDGET };
     loop {
@@ -196,15 +202,15 @@ fn live(machine: &mut Machine, host: &mut Host, mut text: Option<&mut Screen>) -
             Exit::Idle { until } => {
                 interrupts::sleep(events, until.since(machine.now()));
             }
-            Exit::PowerOff => return 0,
-            Exit::Exit(value) => return value,
+            Exit::PowerOff => return (0, "the guest has switched the machine off".to_string()),
+            Exit::Exit(value) => {
+                return (value, alloc::format!("the guest has ended the machine with {value}"));
+            }
             Exit::TripleFault => {
-                log!("triple fault at {:08X}", machine.cpu.eip);
-                return 1;
+                return (1, alloc::format!("triple fault at {:08X}", machine.cpu.eip));
             }
             Exit::Halted => {
-                log!("the processor has halted with interrupts off");
-                return 2;
+                return (2, "the processor has halted with interrupts off".to_string());
             }
         }
     }

@@ -20,8 +20,6 @@ pub(crate) struct Options {
     pub(crate) recompile: bool,
     /// The guest's first serial line is the PC's.
     pub(crate) serial: bool,
-    /// A port to write the result to when the guest ends (QEMU's isa-debug-exit).
-    pub(crate) exit_port: Option<u16>,
     /// What becomes of the address of a state image's card.
     pub(crate) mac: MacPolicy,
     /// A state image to go on from.
@@ -33,6 +31,13 @@ fn number(text: &str) -> Option<u64> {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     }
+}
+
+/// A port to write the result to at the end (QEMU's isa-debug-exit).
+pub(crate) fn exit_port(info: &Info) -> Option<u16> {
+    let words = info.command_line().split_ascii_whitespace();
+    let value = words.filter_map(|word| word.strip_prefix("exit-port=")).next_back();
+    value.and_then(number).and_then(|port| u16::try_from(port).ok())
 }
 
 /// What a module is for, and what stands behind that in its line.
@@ -54,7 +59,7 @@ impl Options {
     /// Reads everything. Modules belong to the result, so that this is done once.
     pub(crate) fn read(info: &Info) -> Result<Self, String> {
         let mut config = Config { memory: 128 << 20, ..Config::default() };
-        let (mut recompile, mut serial, mut exit_port, mut state) = (true, true, None, None);
+        let (mut recompile, mut serial, mut state) = (true, true, None);
         let mut drives = Drives::default();
         // The guest keeps its address, and the wire sees the PC's card.
         let mut mac = MacPolicy::Translate;
@@ -77,10 +82,8 @@ impl Options {
                 ("cpu", _) => return wrong("486, pentium, p6, pentium4 or max"),
                 ("serial", "guest" | "none") => serial = value == "guest",
                 ("serial", _) => return wrong("guest or none"),
-                ("exit-port", _) => match number(value).and_then(|port| u16::try_from(port).ok()) {
-                    Some(port) => exit_port = Some(port),
-                    None => return wrong("a port"),
-                },
+                ("exit-port", _) if exit_port(info).is_some() => {}
+                ("exit-port", _) => return wrong("a port"),
                 // 2^N nanoseconds each, as the command line's --icount shift=N.
                 ("icount", _) => match number(value).filter(|shift| *shift <= 10) {
                     Some(shift) => config.clock = ClockMode::Virtual { picoseconds: 1000 << shift },
@@ -130,6 +133,6 @@ impl Options {
             return Err("there is an initrd but no kernel among the modules".to_string());
         }
         config.kernel = has_kernel.then_some(kernel);
-        Ok(Self { config, drives, recompile, serial, exit_port, mac, state })
+        Ok(Self { config, drives, recompile, serial, mac, state })
     }
 }

@@ -191,16 +191,26 @@ fn put(fb: &LinearFramebuffer, bytes: &mut [u8], x: usize, y: usize, pixel: u32)
     }
 }
 
-/// The guest's pictures on a screen of pixels, in the middle, each pixel as large as all of them fit.
+/// The guest's pictures on a screen of pixels, in the middle, each pixel as large as all of them fit. At its end
+/// messages have the screen again.
 pub(crate) struct Picture {
-    screen: Screen,
+    screen: Option<Screen>,
     pixels: Vec<u32>,
     mode: Mode,
 }
 
 impl Picture {
     pub(crate) fn new(screen: Screen) -> Self {
-        Self { screen, pixels: Vec::new(), mode: Mode::default() }
+        Self { screen: Some(screen), pixels: Vec::new(), mode: Mode::default() }
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        if let Some(mut screen) = self.screen.take() {
+            screen.line = 0;
+            crate::log::show_on(screen);
+        }
     }
 }
 
@@ -213,13 +223,15 @@ impl Display for Picture {
             self.mode = mode;
             self.pixels.clear();
             self.pixels.resize(mode.width as usize * mode.height as usize, 0);
-            self.screen.clear();
+            if let Some(screen) = &mut self.screen {
+                screen.clear();
+            }
         }
         Some(Surface { pixels: &mut self.pixels, stride: mode.width as usize })
     }
 
     fn present(&mut self, mode: Mode, dirty: Rect) {
-        let Output::Pixels(fb, bytes) = &mut self.screen.output else { return };
+        let Some(Screen { output: Output::Pixels(fb, bytes), .. }) = &mut self.screen else { return };
         let (width, height) = (mode.width as usize, mode.height as usize);
         let times = (fb.width / width).min(fb.height / height).max(1);
         let left = fb.width.saturating_sub(width * times) / 2;

@@ -14,6 +14,7 @@
 //! | [`stats`], [`trace`] | what a machine did, and what it does |
 //! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
+//! | [`report`], [`screenshot`] | the processor's state, the screen as a file |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
@@ -28,6 +29,7 @@ mod monitor;
 mod network;
 mod outcome;
 mod relay;
+mod report;
 mod screenshot;
 mod script;
 mod serve;

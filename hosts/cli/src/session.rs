@@ -6,12 +6,12 @@ use crate::lines::End;
 use crate::monitor::{self, Prompt};
 use crate::network::Cables;
 use crate::outcome::{Failure, Outcome};
-use crate::screenshot;
 use crate::script::Script;
 use crate::setup::Plan;
 use crate::state::Saver;
 use crate::stats;
 use crate::terminal;
+use crate::{files, report, screenshot};
 use nomad86::host::{Console, Host, InputEvent, Key};
 use nomad86::machine::{Exit, Machine};
 use nomad86_host::input::{InputQueue, chord_named};
@@ -120,6 +120,10 @@ impl Session {
         if let Some(path) = &self.plan.args.screenshot {
             screenshot::at_end(&self.machine, path)?;
         }
+        if let Some(path) = &self.plan.args.dump_state {
+            let state = report::json(&self.machine, &self.plan.args.dump_memory);
+            files::replace("--dump-state", path, format!("{state:#}\n").as_bytes())?;
+        }
         terminal::restore();
         if self.plan.args.stats {
             eprint!("{}", stats::text(&self.machine, self.begun.elapsed()));
@@ -186,9 +190,9 @@ impl Session {
                 self.machine.reset(&mut self.host);
                 self.plan.args.no_reboot.then_some(Outcome::Reset)
             }
-            Exit::TripleFault => Some(Outcome::TripleFault(String::new())),
+            Exit::TripleFault => Some(Outcome::TripleFault(report::text(&self.machine))),
             Exit::Halted if self.paused => None,
-            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(String::new())),
+            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(report::text(&self.machine))),
         }
     }
 

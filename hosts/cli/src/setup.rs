@@ -9,7 +9,7 @@ use crate::script::Step;
 use crate::session::Session;
 use crate::state::Saver;
 use crate::{disk, files, firmware, state};
-use nomad86::config::{ClockMode, Config, Kernel};
+use nomad86::config::{BootDevice, ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
@@ -151,14 +151,20 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         args.firmware_folder.as_deref(),
         plan.needs_bios(),
     )?;
+    let boot = args.boot.as_ref().map(|boot| boot.0.clone()).unwrap_or_default();
     let mut config = Config {
+        network_rom: firmware::network(
+            args.option_rom.as_deref(),
+            args.firmware_folder.as_deref(),
+            boot.contains(&BootDevice::Network),
+        )?,
         bios: firmware.bios,
         vga_bios: firmware.vga_bios,
         kernel,
         memory: args.memory.map_or(128 << 20, |size| size.0),
         cpu: args.cpu.map(|cpu| cpu.0).unwrap_or_default(),
         clock: args.icount.map(|clock| clock.mode).unwrap_or_default(),
-        boot: args.boot.as_ref().map(|boot| boot.0.clone()).unwrap_or_default(),
+        boot,
         post_port: args.post_log.as_ref().map(|log| log.port),
         uuid: args.uuid.map(|uuid| uuid.0).unwrap_or_default(),
         ..Config::default()

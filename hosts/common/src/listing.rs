@@ -3,6 +3,7 @@
 use crate::code::DualMapping;
 use nomad86::config::CpuModel;
 use nomad86::cpu::flat::FlatMachine;
+use nomad86::fpu::Fpu;
 use nomad86::isa::Inst;
 use nomad86::jit::Jit;
 use std::fmt::Write;
@@ -86,6 +87,7 @@ fn cpu_field(inst: &iced_x86::Instruction) -> Option<String> {
         return Some(format!("[cpu.segment{}+{:#x}]", (at - segments) / each, (at - segments) % each));
     }
     let shared = |field: usize| offset_of!(Cpu, jit) + field;
+    let fpu = |field: usize| offset_of!(Cpu, fpu) + field;
     let fields = [
         ("eip", offset_of!(Cpu, eip)),
         ("code_key", offset_of!(Cpu, code_key)),
@@ -94,6 +96,12 @@ fn cpu_field(inst: &iced_x86::Instruction) -> Option<String> {
         ("code_page", shared(offset_of!(Shared, code_page))),
         ("link", shared(offset_of!(Shared, link))),
         ("scratch", shared(offset_of!(Shared, scratch))),
+        ("live", shared(offset_of!(Shared, live))),
+        ("fip", fpu(offset_of!(Fpu, fip))),
+        ("fcs", fpu(offset_of!(Fpu, fcs))),
+        ("fop", fpu(offset_of!(Fpu, fop))),
+        ("fdp", fpu(offset_of!(Fpu, fdp))),
+        ("fds", fpu(offset_of!(Fpu, fds))),
     ];
     let name = fields.iter().find(|(_, offset)| *offset == at).map_or("?", |(name, _)| name);
     Some(format!("[cpu.{name}]"))

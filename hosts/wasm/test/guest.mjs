@@ -1,4 +1,4 @@
-// The Debian guest: its files, and a state image of it that the native program saved at the shell's prompt.
+// A state image of the demo's Debian guest, which the native program fetches, boots and saves at the prompt.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync } from "node:fs";
@@ -17,17 +17,6 @@ export function native(args, timeout = 400_000) {
     return execFileSync(program, args, { cwd: root, encoding: "utf8", timeout, stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** Paths of the guest's kernel and initial RAM disk, fetched and cached by the native side. */
-export function debian() {
-    const output = execFileSync(
-        "cargo",
-        ["run", "--quiet", "--release", "-p", "nomad86-host", "--example", "debian_guest"],
-        { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] },
-    );
-    const [kernel, initrd] = output.trim().split("\n");
-    return { kernel, initrd };
-}
-
 let folder;
 
 /** A folder of this run's own. */
@@ -40,11 +29,9 @@ export function scratch() {
 export function savedState() {
     const file = process.env.NOMAD86_STATE ?? join(scratch(), "debian.state");
     if (!existsSync(file)) {
-        const { kernel, initrd } = debian();
         native([
-            ..."run --engine jit --display none -m 128 --nic user,model=ne2k_pci".split(" "),
-            ...["--kernel", kernel, "--initrd", initrd, "--append", CMDLINE],
-            ...["--expect", "nomad86: ready", "--expect", "# ", "--save", file],
+            ..."demo --display none -m 128 --nic user,model=ne2k_pci --append".split(" "),
+            ...[CMDLINE, "--expect", "nomad86: ready", "--expect", "# ", "--save", file],
         ]);
     }
     return file;

@@ -1,9 +1,11 @@
 // Whole machines in Node: state images of the native program, networks, both ways to run.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { Hub, Nomad86 } from "../js/nomad86.js";
+import { bootDisk } from "./flat.mjs";
 import { address, check, savedState } from "./guest.mjs";
 
 const TIMEOUT = { timeout_msec: 120_000 };
@@ -103,6 +105,36 @@ test("keys reach the guest, and its screen is text and a picture", async () => {
     assert.ok(await machine.wait_until_vga_screen_contains("# aB", TIMEOUT));
     const png = Buffer.from(await (await machine.screen_make_screenshot()).arrayBuffer());
     assert.deepEqual([png.toString("latin1", 1, 4), png.readUInt32BE(16), png.readUInt32BE(20)], ["PNG", 720, 400]);
+    await machine.destroy();
+});
+
+const SEABIOS = "/usr/share/seabios/bios-256k.bin";
+const firmware = existsSync(SEABIOS) ? false : "SKIPPED: there is no SeaBIOS (package seabios)";
+
+test("SeaBIOS boots from floppy disk and hard disk", { skip: firmware }, async () => {
+    for (const [drive, size, letter] of [["fda", 1440 * 1024, "a"], ["hda", 4 << 20, "c"]]) {
+        const disk = bootDisk(size, `booted from ${drive}`);
+        const image = drive === "hda" ? new Blob([disk]) : { buffer: disk.buffer };
+        const machine = new Nomad86({ bios: { url: SEABIOS }, memory_size: 16 << 20, boot_order: letter, [drive]: image });
+        machines.push(machine);
+        await machine.ready;
+        const seen = machine.wait_until_serial_contains(`booted from ${drive}`, TIMEOUT);
+        await machine.run();
+        assert.ok(await seen, drive);
+        await machine.destroy();
+    }
+});
+
+test("a CD is put into a running machine, read in parts, and taken out", async () => {
+    const machine = await debian();
+    const data = Uint8Array.from({ length: 3 << 20 }, (_, n) => (n * 31 + (n >> 9)) & 0xff);
+    const sum = createHash("md5").update(data).digest("hex");
+    await machine.set_cdrom(new Blob([data]));
+    assert.ok(await ok(machine, `[ "$(md5sum < /dev/sr0)" = "${sum}  -" ]`));
+    const { disks } = await machine.get_statistics();
+    assert.ok(disks.hdc.bytesLoaded >= data.length);
+    await machine.eject_cdrom();
+    assert.ok(await ok(machine, "! dd if=/dev/sr0 of=/dev/null count=1"));
     await machine.destroy();
 });
 

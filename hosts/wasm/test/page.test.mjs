@@ -83,7 +83,9 @@ test("a visitor boots Debian, types, looks and takes a screenshot", { timeout: T
     assert.equal(await count(), await count());
     await page.click("[data-do=pause]");
     await page.waitForFunction(() => window.nomad86.is_running());
-    assert.ok(await ok(page, "true").catch(() => true));
+    await page.focus("#screen canvas");
+    await page.keyboard.type("echo again=$((1+1))\n");
+    assert.ok(await screen("again=2"));
     await page.close();
 });
 

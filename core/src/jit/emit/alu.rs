@@ -230,11 +230,11 @@ impl Emitter<'_> {
         let slow = self.asm.label();
         self.clobber_flags(0);
         match Self::operand(i, 0)? {
-            Opnd::Reg(a) => self.asm.mov(R10, host(a)),
+            Opnd::Reg(a) => self.asm.mov(R11, host(a)),
             Opnd::Mem => {
                 self.address(i, size, false, slow);
                 self.check(size, false, slow);
-                self.asm.modrm(4, 0x8B, R10, Rm::Guest);
+                self.asm.modrm(4, 0x8B, R11, Rm::Guest);
             }
             Opnd::Imm(_) => return None,
         }
@@ -242,14 +242,14 @@ impl Emitter<'_> {
             // Safe when EDX is the sign of EAX and the divisor is positive.
             dynasm!(self.asm ; .arch x64 ; mov r9d, eax ; sar r9d, 31 ; cmp r9d, edx);
             self.asm.jcc(5, slow);
-            dynasm!(self.asm ; .arch x64 ; test r10d, r10d);
+            dynasm!(self.asm ; .arch x64 ; test r11d, r11d);
             self.asm.jcc(0xE, slow);
-            dynasm!(self.asm ; .arch x64 ; idiv r10d);
+            dynasm!(self.asm ; .arch x64 ; idiv r11d);
         } else {
             // Safe when the quotient fits, which also says that the divisor is not 0.
-            dynasm!(self.asm ; .arch x64 ; cmp edx, r10d);
+            dynasm!(self.asm ; .arch x64 ; cmp edx, r11d);
             self.asm.jcc(3, slow);
-            dynasm!(self.asm ; .arch x64 ; div r10d);
+            dynasm!(self.asm ; .arch x64 ; div r11d);
         }
         self.slow_way(i, p, slow);
         Some(Done::Next)

@@ -27,7 +27,7 @@ impl Emitter<'_> {
             }
             L::CallNear => {
                 self.clobber_flags(p.live);
-                self.push_return(p, next);
+                self.push_return(i, p, next);
                 vec![Jump { condition: None, target }]
             }
             L::CallIndirect => {
@@ -35,21 +35,25 @@ impl Emitter<'_> {
                 self.target(i, p);
                 let at = self.o.scratch;
                 self.asm.modrm(4, 0x89, R8, Rm::Field(at));
-                self.push_return(p, next);
+                self.push_return(i, p, next);
                 self.asm.modrm(4, 0x8B, R8, Rm::Field(at));
                 self.indirect();
                 none
             }
             L::Return => {
                 self.clobber_flags(p.live);
-                let slow = self.asm.label();
-                self.asm.mov(R8, ESP);
-                self.check(4, false, slow);
-                self.asm.modrm(4, 0x8B, R8, Rm::Guest);
                 let release = if row.operands[0] == Operand::Iw { 4 + i.imm as i32 } else { 4 };
+                if let Some(rm) = self.planned(i, p, 0) {
+                    self.asm.modrm(4, 0x8B, R8, rm);
+                } else {
+                    let slow = self.asm.label();
+                    self.asm.mov(R8, ESP);
+                    self.check(4, false, slow);
+                    self.asm.modrm(4, 0x8B, R8, Rm::Guest);
+                    self.slow_end(p, slow);
+                }
                 self.asm.lea(ESP, Some(ESP), None, release);
                 self.indirect();
-                self.slow_end(p, slow);
                 none
             }
             L::Loop => {
@@ -83,7 +87,7 @@ impl Emitter<'_> {
     /// The slow way of a branch that the interpreter then does as a whole.
     fn slow_end(&mut self, p: Place, slow: Label) {
         let site = self.site(p, p.live & OSZAPC != 0, false, true);
-        self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false });
+        self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false, again: None });
     }
 
     /// A jump on ECX = 0, which no condition code tells: condition 16.
@@ -97,6 +101,10 @@ impl Emitter<'_> {
             self.asm.mov(R8, host(a));
             return;
         }
+        if let Some(rm) = self.planned(i, p, 0) {
+            self.asm.modrm(4, 0x8B, R8, rm);
+            return;
+        }
         let slow = self.asm.label();
         self.address(i, 4, false, slow);
         self.check(4, false, slow);
@@ -105,7 +113,13 @@ impl Emitter<'_> {
     }
 
     /// Pushes the address behind a call.
-    fn push_return(&mut self, p: Place, next: i32) {
+    fn push_return(&mut self, i: &Inst, p: Place, next: i32) {
+        if let Some(rm) = self.planned(i, p, 1) {
+            self.eip(R11, next);
+            self.asm.modrm(4, 0x89, R11, rm);
+            self.asm.lea(ESP, Some(ESP), None, -4);
+            return;
+        }
         let slow = self.asm.label();
         self.asm.lea(R8, Some(ESP), None, -4);
         self.check(4, true, slow);

@@ -41,6 +41,20 @@ pub(in crate::jit) fn effects(i: &Inst) -> (Flags, Flags) {
     }
 }
 
+/// Whether the manuals leave flags undefined after it, so that they depend on the maker of the host's processor.
+/// (AF after logical instructions is cleared by all of them.)
+pub(super) fn left_open(i: &Inst) -> bool {
+    use Lowering as L;
+    let row = i.row();
+    match row.lowering {
+        L::Multiply | L::Imul3 | L::Divide | L::DoubleShift | L::BitTest => true,
+        L::Shift => row.operands[1] == Operand::CL || i.imm & 31 > 1,
+        // IMUL, BSF, BSR; not MOVZX, MOVSX and CMOVcc.
+        L::Load => row.writes & OSZAPC != 0,
+        _ => false,
+    }
+}
+
 /// Flags needed in front of `insts` when those behind need `after`; `each` sees what is needed behind each.
 pub(in crate::jit) fn needed(insts: &[Inst], after: Flags, mut each: impl FnMut(usize, Flags)) -> Flags {
     let mut needed = after;

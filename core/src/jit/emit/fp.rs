@@ -28,6 +28,13 @@ impl Emitter<'_> {
         self.files = Files::default();
     }
 
+    /// Loads register files, before a site's instruction or behind it. RFLAGS, r8, r9 and r11 are lost.
+    pub(super) fn fill(&mut self, site: u32, files: u8) {
+        self.asm.mov_imm(R11, site);
+        self.asm.mov_imm(R9, u32::from(files));
+        self.asm.call_outside(self.thunks.fp.fill);
+    }
+
     /// Makes sure that register files are in the host's registers. Flags that are needed before the instruction are
     /// kept.
     fn load_files(&mut self, i: &Inst, p: Place, files: u8) {
@@ -35,8 +42,8 @@ impl Emitter<'_> {
             return;
         }
         let needed = self.before(i, p);
-        self.clobber_flags(needed);
         let (from, back) = (self.asm.label(), self.asm.label());
+        self.clobber_flags(needed);
         let missing = files & !self.files.loaded;
         for file in [state::X87, state::XMM] {
             if missing & file != 0 {
@@ -57,9 +64,6 @@ impl Emitter<'_> {
         if files == 0 || !self.host.has(row.feature) || self.precise && Self::varies(row) && !self.amd {
             return None;
         }
-        if i.is_memory() && i.addr16() {
-            return None;
-        }
         self.load_files(i, p, files);
         let write = row.lowering == Lowering::Store;
         if row.mnemonic == "fldcw" {
@@ -68,7 +72,7 @@ impl Emitter<'_> {
         if i.is_memory() {
             self.with_cell(i, p, row.memory()?, write, |s, rm, _| {
                 s.own_encoding(i, rm);
-                s.note_operand(i);
+                s.note_operand(i, rm);
             });
         } else {
             let (reads, writes) = flags::effects(i);
@@ -99,23 +103,32 @@ impl Emitter<'_> {
     }
 
     /// The operand's offset, for the x87's pointer; the linear address is in r8d.
-    fn note_operand(&mut self, i: &Inst) {
+    fn note_operand(&mut self, i: &Inst, rm: Rm) {
         if !Self::has_pointers(i.row()) {
             return;
+        }
+        if let Rm::Shared { base, disp } = rm {
+            self.asm.lea(R8, Some(base), None, disp);
         }
         if i.segment >= 4 || i.segment == 1 {
             let base = self.o.segment(i.segment) + self.o.base;
             // Its flags must survive: LEA of the difference would need a register more.
-            self.asm.modrm(4, 0x8B, R10, Rm::Field(base));
-            dynasm!(self.asm ; .arch x64 ; not r10d ; lea r8d, [r8 + r10 + 1]);
+            self.asm.modrm(4, 0x8B, R9, Rm::Field(base));
+            dynasm!(self.asm ; .arch x64 ; not r9d ; lea r8d, [r8 + r9 + 1]);
         }
         self.asm.modrm(4, 0x89, R8, Rm::Field(at::FDP));
     }
 
     /// Notes the pointers of the last x87 instructions before the block is left. RFLAGS are kept, r8 is lost.
-    pub(in crate::jit) fn note_pointers(&mut self, offset: u32) {
+    pub(in crate::jit) fn note_pointers(&mut self) {
         let files = core::mem::take(&mut self.files);
         self.files.loaded = files.loaded;
+        self.note(files);
+    }
+
+    /// Notes pointers. RFLAGS are kept, r8 is lost.
+    pub(super) fn note(&mut self, files: Files) {
+        let offset = self.offset;
         if files.last != 0 {
             let i = self.insts[files.last as usize - 1];
             self.eip(R8, (offset + u32::from(i.end) - u32::from(i.len)) as i32);
@@ -137,12 +150,12 @@ impl Emitter<'_> {
     /// FLDCW, if all exceptions stay masked.
     fn load_control(&mut self, i: &Inst, p: Place) -> Done {
         let scratch = self.o.scratch;
-        self.with_cell(i, p, (2, false), false, |s, _, slow| {
+        self.with_cell(i, p, (2, false), false, |s, rm, slow| {
+            s.asm.modrm(4, 0x0FB7, R8, rm);
             dynasm!(s.asm ; .arch x64
-                ; movzx r8d, WORD [r9 + r8]
-                ; mov r10d, r8d
-                ; and r10d, 0x3F
-                ; cmp r10d, 0x3F);
+                ; mov r9d, r8d
+                ; and r9d, 0x3F
+                ; cmp r9d, 0x3F);
             s.asm.jcc(5, slow);
             dynasm!(s.asm ; .arch x64
                 ; and r8d, 0x1F7F

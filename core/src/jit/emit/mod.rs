@@ -5,6 +5,7 @@ mod alu;
 mod branch;
 pub(super) mod flags;
 mod fp;
+mod group;
 mod mov;
 mod operand;
 mod stack;
@@ -13,6 +14,7 @@ pub(super) use fp::Files;
 
 use super::asm::{Asm, Label, Rm, host};
 use super::fp::BEHIND;
+use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, lookup};
 use super::x64::Site;
 use crate::isa::Inst;
@@ -26,7 +28,7 @@ use flags::Where;
 
 /// Scratch registers.
 const R8: u8 = 8;
-const R10: u8 = 10;
+const R9: u8 = 9;
 const R11: u8 = 11;
 /// Guest ESP.
 const ESP: u8 = 15;
@@ -67,11 +69,25 @@ pub(super) enum Cold {
     /// The access may be unaligned inside one page: checked here, then back or on to the slow way.
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`.
-    Slow { from: Label, next: Label, site: u32, restore: bool },
+    Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
     /// Register files are loaded for the instruction.
     Load { from: Label, back: Label, site: u32, files: u8 },
+    /// Accesses that were to share a lookup cannot, from this instruction on; pointers that are not noted yet.
+    Alone { from: Label, index: u32, files: Files },
     /// The table of entry points does not have it.
     Miss { from: Label },
+}
+
+/// A way to a block without shared lookups.
+pub(super) struct Alone {
+    /// Position of the rel32 that leads to the stub until it is linked.
+    pub(super) at: usize,
+    /// The way to the dispatcher.
+    pub(super) stub: Label,
+    /// Position of the last rel32 of the stub.
+    pub(super) tail: usize,
+    /// Offset of the first instruction from the EIP base.
+    pub(super) target: i32,
 }
 
 /// A direct jump to another block.
@@ -92,14 +108,24 @@ pub(super) struct Emitter<'a> {
     pub(super) o: Offsets,
     pub(super) block_total: u32,
     pub(super) first: *const Inst,
-    /// Flags are exact everywhere, and the same on every host.
+    /// Offset of the block in its page.
+    pub(super) offset: u32,
+    /// Offsets of the ends of its instructions from its start.
+    pub(super) ends: &'a [i32],
+    /// Accesses that share a lookup, and whether r10 holds it.
+    pub(super) plan: &'a Plan,
+    pub(super) looked_up: bool,
+    /// Ways out for want of it, whose links come first.
+    pub(super) alone: Vec<Alone>,
+    pub(super) first_link: usize,
+    /// Every flag is needed everywhere.
     pub(super) precise: bool,
     /// Where the flags are.
     pub(super) flags: Where,
     /// The instruction just emitted was left to the interpreter.
     pub(super) interpreted: bool,
     pub(super) insts: &'a [Inst],
-    /// What is known of x87, MMX and SSE state.
+    /// Where x87, MMX and SSE state is.
     pub(super) files: Files,
     /// Extensions that the host has.
     pub(super) host: Features,
@@ -112,6 +138,9 @@ impl Emitter<'_> {
     fn site(&mut self, p: Place, flags_in: bool, flags_out: bool, end: bool) -> u32 {
         let (files, x87, x87_memory) = self.files_at(p.index);
         self.sites.push(Site {
+            files,
+            x87,
+            x87_memory,
             inst: self.first.wrapping_add(p.index as usize),
             total: self.block_total,
             index: p.index,
@@ -119,9 +148,6 @@ impl Emitter<'_> {
             flags_in,
             flags_out,
             end,
-            files,
-            x87,
-            x87_memory,
         });
         self.sites.len() as u32 - 1
     }
@@ -135,9 +161,10 @@ impl Emitter<'_> {
         let site = self.site(p, needed != 0, flags_out, end);
         self.asm.mov_imm(R11, site);
         self.asm.call_outside(self.thunks.interpret);
+        self.files_unknown();
         self.flags = Where { host: false, memory: flags_out };
         self.interpreted = true;
-        self.files_unknown();
+        self.looked_up = false;
         if end { Done::Ended } else { Done::Next }
     }
 
@@ -147,7 +174,8 @@ impl Emitter<'_> {
         self.asm.bind(next);
         let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
         let restore = p.live & OSZAPC != 0 && self.flags.host;
-        self.cold.push(Cold::Slow { from: slow, next, site, restore });
+        let again = self.looked_up.then_some(p.index);
+        self.cold.push(Cold::Slow { from: slow, next, site, restore, again });
     }
 
     /// Lowers an instruction that is not a branch.
@@ -163,27 +191,12 @@ impl Emitter<'_> {
             self.host_flags(self.before(i, p));
         }
         let locked = i.prefixes & prefix::LOCK != 0 && !Self::plain_when_locked(i);
-        let lowered =
-            if locked || self.precise && Self::leaves_flags_open(i) { None } else { self.lowered(i, p) };
+        let lowered = if locked || self.precise && flags::left_open(i) { None } else { self.lowered(i, p) };
         let done = lowered.unwrap_or_else(|| self.interpret(i, p, false));
         if !self.interpreted {
             self.flags_done(i);
         }
         done
-    }
-
-    /// Whether the manuals leave flags undefined after it, so that they depend on the maker of the host's
-    /// processor. (AF after logical instructions is cleared by all of them.)
-    fn leaves_flags_open(i: &Inst) -> bool {
-        use Lowering as L;
-        let row = i.row();
-        match row.lowering {
-            L::Multiply | L::Imul3 | L::Divide | L::DoubleShift | L::BitTest => true,
-            L::Shift => row.operands[1] == Operand::CL || i.imm & 31 > 1,
-            // IMUL, BSF, BSR; not MOVZX, MOVSX and CMOVcc.
-            L::Load => row.writes & OSZAPC != 0,
-            _ => false,
-        }
     }
 
     /// LOCK on these needs nothing more: there is one processor, and DMA runs on its thread. On all others it
@@ -255,32 +268,38 @@ impl Emitter<'_> {
             match self.cold[n] {
                 Cold::Unaligned { from, back, slow, size } => {
                     self.asm.bind(from);
-                    let reach = i32::from(size) - 1;
-                    self.asm.lea(R10, Some(R8), None, reach);
-                    dynasm!(self.asm ; .arch x64 ; xor r10d, r8d ; test r10d, 0xFFFF_F000_u32 as i32);
-                    self.asm.jcc(4, back);
+                    // The last byte's offset in its page is at least size − 1 when all lie in one page; with
+                    // an unaligned address it is never the multiple of the size that this cannot tell apart.
+                    let (reach, mask) = (i32::from(size) - 1, 0x1000 - i32::from(size));
+                    self.asm.lea(R8, Some(R8), None, reach);
+                    dynasm!(self.asm ; .arch x64 ; test r8d, mask);
+                    self.asm.lea(R8, Some(R8), None, -reach);
+                    self.asm.jcc(5, back);
                     self.asm.jmp(slow);
                 }
                 Cold::Load { from, back, site, files } => {
                     self.asm.bind(from);
-                    self.asm.mov_imm(R11, site);
-                    self.asm.mov_imm(R10, u32::from(files));
-                    self.asm.call_outside(self.thunks.fp.fill);
+                    self.fill(site, files);
                     self.asm.jmp(back);
+                }
+                Cold::Alone { from, index, files } => {
+                    self.asm.bind(from);
+                    self.alone(index, files);
                 }
                 Cold::Miss { from } => {
                     self.asm.bind(from);
                     self.asm.jmp_outside(self.thunks.miss);
                 }
-                Cold::Slow { from, next, site, restore } => {
+                Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
                     let files = self.sites[site as usize].files;
                     if files != 0 && next != from {
-                        self.asm.mov_imm(R11, site);
-                        self.asm.mov_imm(R10, u32::from(files | BEHIND));
-                        self.asm.call_outside(self.thunks.fp.fill);
+                        self.fill(site, files | BEHIND);
+                    }
+                    if let Some(index) = again {
+                        self.look_up_again(index);
                     }
                     if restore {
                         self.load_flags();

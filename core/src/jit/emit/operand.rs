@@ -3,7 +3,7 @@
 use super::*;
 
 impl Emitter<'_> {
-    /// Puts the linear address of the memory operand into r8d. RFLAGS and r10 are lost.
+    /// Puts the linear address of the memory operand into r8d. RFLAGS and r9 are lost.
     pub(super) fn address(&mut self, i: &Inst, size: u8, write: bool, slow: Label) {
         let base = (i.base != NO_REG).then(|| host(i.base));
         let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
@@ -16,14 +16,14 @@ impl Emitter<'_> {
             let seg = self.o.segment(i.segment);
             let (span, base) =
                 (seg + if write { self.o.write_span } else { self.o.read_span }, seg + self.o.base);
-            self.asm.lea_wide(R10, R8, i32::from(size));
-            self.asm.modrm(8, 0x3B, R10, Rm::Field(span));
+            self.asm.lea_wide(R9, R8, i32::from(size));
+            self.asm.modrm(8, 0x3B, R9, Rm::Field(span));
             self.asm.jcc(7, slow);
             self.asm.modrm(4, 0x03, R8, Rm::Field(base));
         }
     }
 
-    /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS and r10 are lost.
+    /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS are lost.
     pub(super) fn check(&mut self, size: u8, write: bool, slow: Label) {
         self.check_aligned(size, false, write, slow);
     }
@@ -38,7 +38,9 @@ impl Emitter<'_> {
             ; test r9, r9);
         self.asm.jcc(4, slow);
         if size > 1 {
-            let mask = (size.next_power_of_two() - 1) as i8;
+            // Ten bytes count as sixteen: the slow way is a little more often taken.
+            let size = size.next_power_of_two();
+            let mask = (size - 1) as i8;
             dynasm!(self.asm ; .arch x64 ; test r8b, mask);
             if aligned {
                 self.asm.jcc(5, slow);
@@ -89,11 +91,30 @@ impl Emitter<'_> {
         write: bool,
         body: impl FnOnce(&mut Self, Rm),
     ) -> Done {
-        self.with_cell(i, p, (size, false), write, |s, rm, _| body(s, rm))
+        let needed = self.before(i, p);
+        let (reads, writes) = flags::effects(i);
+        if let Some(rm) = self.planned(i, p, 0) {
+            if reads | writes != 0 {
+                self.host_flags(needed);
+            }
+            body(self, rm);
+            return Done::Next;
+        }
+        let slow = self.asm.label();
+        self.clobber_flags(needed);
+        self.address(i, size, write, slow);
+        self.check(size, write, slow);
+        if reads | writes != 0 {
+            self.host_flags(needed);
+        }
+        body(self, Rm::Guest);
+        self.flags_done(i);
+        self.slow_way(i, p, slow);
+        Done::Next
     }
 
     /// As [`Self::with_memory`], for operands that may have to be aligned; `body` also gets the label of the slow
-    /// way.
+    /// way. None of these instructions reads flags.
     pub(super) fn with_cell(
         &mut self,
         i: &Inst,
@@ -103,11 +124,18 @@ impl Emitter<'_> {
         body: impl FnOnce(&mut Self, Rm, Label),
     ) -> Done {
         let needed = self.before(i, p);
+        let (reads, writes) = flags::effects(i);
         let slow = self.asm.label();
+        if let Some(rm) = self.planned(i, p, 0) {
+            if reads | writes != 0 {
+                self.host_flags(needed);
+            }
+            body(self, rm, slow);
+            return Done::Next;
+        }
         self.clobber_flags(needed);
         self.address(i, size, write, slow);
         self.check_aligned(size, aligned, write, slow);
-        let (reads, writes) = flags::effects(i);
         if reads | writes != 0 {
             self.host_flags(needed);
         }
@@ -125,9 +153,17 @@ impl Emitter<'_> {
     /// An instruction with r/m and a register (or digit), opcode for the wide form; the byte form is one less.
     pub(super) fn rm_reg(&mut self, size: u8, opcode: u32, reg: u8, rm: Rm) {
         let opcode = if size == 1 { opcode - 1 } else { opcode };
-        if size == 1 && rm == Rm::Guest && reg >= 4 && reg < 8 {
+        if size == 1 && !matches!(rm, Rm::Reg(_)) && (4..8).contains(&reg) {
             // AH–BH: swapped with AL–BL around the access, since REX is needed for the address.
             let low = reg & 3;
+            let mut rm = rm;
+            if let Rm::Shared { base, disp } = rm
+                && base == low
+            {
+                // The base is about to be swapped.
+                self.asm.lea(R8, Some(base), None, disp);
+                rm = Rm::Shared { base: R8, disp: 0 };
+            }
             self.asm.modrm(1, 0x86, low, Rm::Reg(reg));
             self.asm.modrm(1, opcode, low, rm);
             self.asm.modrm(1, 0x86, low, Rm::Reg(reg));

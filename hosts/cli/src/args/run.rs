@@ -94,6 +94,9 @@ pub(crate) struct RunArgs {
     /// Boot order: letters of a floppy, c disk, d CD-ROM, n network
     #[arg(long, value_name = "ORDER", help_heading = "Boot")]
     pub(crate) boot: Option<BootOrder>,
+    /// Boot ROM of the network card [default, with n in --boot: iPXE, where the distribution keeps it]
+    #[arg(long, value_name = "FILE", help_heading = "Boot")]
+    pub(crate) option_rom: Option<PathBuf>,
     /// Another folder with firmware images
     #[arg(short = 'L', long = "firmware-folder", value_name = "FOLDER", help_heading = "Boot")]
     pub(crate) firmware_folder: Option<PathBuf>,
