@@ -267,6 +267,28 @@ fn case_46_a_jump_to_a_page_that_is_not_there_faults_at_its_target() {
 }
 
 #[test]
+fn floating_point_faults_once_ts_is_set_though_its_registers_are_loaded() {
+    // MOV CR0 does not make translated code leave: the x87's registers may still be the host's.
+    let body = code(&[
+        &[0xB9, 9, 0, 0, 0],
+        &[0xDB, 0xE3],       // fninit
+        &[0xD9, 0xE8],       // fld1
+        &[0x0F, 0x20, 0xC0], // mov eax, cr0
+        &[0x83, 0xF9, 1],    // cmp ecx, 1
+        &[0x75, 2],          // jne over
+        &[0x0C, 8],          // or al, 8
+        &[0x0F, 0x22, 0xC0], // mov cr0, eax
+        &[0xDD, 0xD8],       // fstp st0
+        &[0xE2, 0xEB],       // loop to the FNINIT
+        &[0xF4],
+    ]);
+    both("ts", &Program::written(&[(CODE, &body)]), |cpu, ram| {
+        assert_eq!(cpu.regs[reg::ECX], 1);
+        assert_eq!(fault(cpu, ram), (7, CODE + 22), "#NM at the FSTP");
+    });
+}
+
+#[test]
 fn case_43_a_full_code_memory_starts_over_and_nobody_waits_for_it() {
     let mut pair = match Lockstep::new() {
         Ok(pair) => pair,
