@@ -116,7 +116,11 @@ impl Cpu {
         let key = self.mode_key();
         let found = if alone {
             self.find_block(cache, linear, key | mode::ALONE, io)
-        } else if let Some(number) = cache.recent(linear, self.code_key) {
+        } else if let Some(number) = cache.recent(linear, self.code_key)
+            && cache.block(number).second.is_none()
+            && self.tlb.code(linear, self.cpl == 3).is_some()
+        {
+            // Translated code looks its pages up in the TLB, which may have dropped them for want of room.
             return Ok(Some(number));
         } else {
             let found = self.find_block(cache, linear, key, io);

@@ -11,7 +11,7 @@ mod stack;
 
 use super::asm::{Asm, Label, Rm, host};
 use super::plan::Plan;
-use super::thunks::{Offsets, Thunks, lookup};
+use super::thunks::{Offsets, Thunks, save_flags};
 use super::x64::Site;
 use crate::isa::Inst;
 use crate::isa::inst::{NO_REG, prefix};
@@ -67,8 +67,6 @@ pub(super) enum Cold {
     Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
     /// Accesses that were to share a lookup cannot, from this instruction on.
     Alone { from: Label, index: u32 },
-    /// The table of entry points does not have it.
-    Miss { from: Label },
 }
 
 /// A way to a block without shared lookups.
@@ -259,10 +257,6 @@ impl Emitter<'_> {
                 Cold::Alone { from, index } => {
                     self.asm.bind(from);
                     self.alone(index);
-                }
-                Cold::Miss { from } => {
-                    self.asm.bind(from);
-                    self.asm.jmp_outside(self.thunks.miss);
                 }
                 Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
