@@ -132,6 +132,8 @@ pub struct Config {
     pub floppies: u8,
     /// Network cards.
     pub cards: Vec<Card>,
+    /// Boot ROM of the NE2000 PCI cards; empty for none.
+    pub network_rom: Vec<u8>,
     /// isa-debug-exit.
     pub debug_exit: Option<DebugExit>,
     /// Debug console port (0xE9 by default).
@@ -159,6 +161,7 @@ impl Default for Config {
             ide: [IdeSlot::Empty; 4],
             floppies: 1,
             cards: Vec::new(),
+            network_rom: Vec::new(),
             debug_exit: None,
             debug_port: Some(0xE9),
             post_port: None,
@@ -182,6 +185,8 @@ pub enum ConfigError {
     BiosSize(usize),
     /// VGA BIOS image size, in bytes.
     VgaBiosSize(usize),
+    /// Boot ROM image size, in bytes.
+    NetworkRomSize(usize),
     /// There is neither firmware nor a kernel.
     NothingToBoot,
     /// More cards than the machine has places for.
@@ -211,6 +216,9 @@ impl fmt::Display for ConfigError {
             }
             Self::VgaBiosSize(n) => {
                 write!(f, "VGA BIOS image of {n} bytes: an option ROM has 512 bytes to 64 KiB")
+            }
+            Self::NetworkRomSize(n) => {
+                write!(f, "network boot ROM of {n} bytes: an option ROM has 512 bytes to 512 KiB")
             }
             Self::NothingToBoot => write!(f, "no BIOS and no kernel: give one of them"),
             Self::TooManyCards(n) => write!(f, "{n} network cards: the machine takes up to 4"),
@@ -247,6 +255,9 @@ impl Config {
         }
         if !self.vga_bios.is_empty() && !(512..=0x1_0000).contains(&self.vga_bios.len()) {
             return Err(ConfigError::VgaBiosSize(self.vga_bios.len()));
+        }
+        if !self.network_rom.is_empty() && !(512..=0x8_0000).contains(&self.network_rom.len()) {
+            return Err(ConfigError::NetworkRomSize(self.network_rom.len()));
         }
         if self.cards.len() > 4 {
             return Err(ConfigError::TooManyCards(self.cards.len()));

@@ -5,11 +5,11 @@
 
 use crate::archive::Archive;
 use crate::board::{Board, Request, Source, Width};
-use crate::config::{ClockMode, Config, ConfigError};
+use crate::config::{ClockMode, Config, ConfigError, IdeSlot};
 use crate::cpu::block::{BlockCache, CacheSize};
 use crate::cpu::{Cpu, Io, Stop, event};
 use crate::devices::{Bus, Devices};
-use crate::host::{Host, InputEvent};
+use crate::host::{Disk, Host, InputEvent};
 use crate::jit::{CodeMemory, Jit};
 use crate::memory::{GuestMemory, Memory, PhysAddr};
 use crate::time::{Duration, Instant, SECOND, Timer};
@@ -40,11 +40,38 @@ pub enum Exit {
     Halted,
 }
 
+/// A drive whose medium can be exchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Removable {
+    /// The CD-ROM drive in this slot of the IDE channels, 0 to 3.
+    Cdrom(usize),
+    /// Floppy drive A: or B:, 0 or 1.
+    Floppy(usize),
+}
+
+/// Why a medium was not exchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The machine has no such drive.
+    NoDrive,
+    /// The guest has locked the tray; it has been told that the button was pressed.
+    Locked,
+}
+
+/// A medium that was not taken, and why.
+pub struct ExchangeError {
+    /// Why.
+    pub why: Refusal,
+    /// The medium.
+    pub medium: Option<Box<dyn Disk>>,
+}
+
 /// How often host input is looked at, in nanoseconds.
 const SERVICE: u64 = 250_000;
 /// The longest time between two looks at the host's clock.
 const SLICE: u64 = 100_000;
-/// A host clock that jumps further than this was suspended: the guest is not made to catch up.
+/// A host clock that jumps further than this was suspended: the guest is not made to catch up. Nor is it made
+/// to wait for one that was set back.
 const PAUSE: u64 = SECOND;
 
 /// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
@@ -130,6 +157,14 @@ impl Time {
         }
     }
 
+    /// Whether time is `now` after `count` instructions: of a loaded state nothing else can be true, and time
+    /// would stand still or leap.
+    fn agrees(&self, count: u64, now: Instant) -> bool {
+        let ClockMode::Virtual { picoseconds } = self.mode else { return true };
+        let passed = count.checked_sub(self.count).and_then(|n| n.checked_mul(u64::from(picoseconds)));
+        !self.started || passed.is_some_and(|passed| self.base + passed / 1000 == now)
+    }
+
     /// Learns from a slice of `count` instructions that took `ns`. Short slices count together: were they left
     /// out, an estimate that is far too high would make all slices short and never be put right.
     fn learn(&mut self, count: u64, ns: u64) {
@@ -141,6 +176,19 @@ impl Time {
             self.estimate = (self.estimate * 7 + seen) / 8;
         }
     }
+}
+
+/// Why runs of instructions ended, and what interrupted them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunStats {
+    /// At their deadline.
+    pub deadlines: u64,
+    /// Something needed attention before.
+    pub events: u64,
+    /// HLT.
+    pub halts: u64,
+    /// Interrupts delivered, NMIs among them.
+    pub interrupts: u64,
 }
 
 /// A PC.
@@ -155,6 +203,8 @@ pub struct Machine {
     pub cache: BlockCache,
     /// The recompiler, when the host has given it memory.
     pub jit: Option<Jit>,
+    /// Counters.
+    pub runs: RunStats,
     config: Config,
     time: Time,
     random: Random,
@@ -191,6 +241,7 @@ impl Machine {
             board,
             cache: BlockCache::new(pages, CacheSize::default()),
             jit: None,
+            runs: RunStats::default(),
             time: Time::new(config.clock),
             random: Random(u64::from_le_bytes(config.uuid[..8].try_into().unwrap_or_default())),
             config,
@@ -256,6 +307,7 @@ impl Machine {
 
     /// Brings everything that an image does not hold in line with what it does.
     pub(crate) fn settle_restored(&mut self) {
+        self.time.started &= self.time.agrees(self.cpu.count, self.board.now);
         self.devices.apic.reload(&mut self.board);
         self.devices.vga.reload(&mut self.board.memory);
         self.board.memory.dirty_vram();
@@ -308,6 +360,7 @@ impl Machine {
             let deadline = self.board.timers.next().min(end);
             if self.cpu.halted {
                 if let Some(exit) = self.idle(host, &mut now, deadline, end) {
+                    self.board.now = now;
                     return exit;
                 }
                 continue;
@@ -317,6 +370,11 @@ impl Machine {
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, now.since(before.1));
+            match stop {
+                Stop::Halt => self.runs.halts += 1,
+                _ if self.cpu.count >= limit => self.runs.deadlines += 1,
+                _ => self.runs.events += 1,
+            }
             if stop == Stop::Shutdown {
                 self.board.now = now;
                 return Exit::TripleFault;
@@ -336,7 +394,7 @@ impl Machine {
         }
         let now = host.clock.now().0;
         let expected = self.time.last;
-        if !self.time.started || now > expected.saturating_add(PAUSE) {
+        if !self.time.started || now > expected.saturating_add(PAUSE) || now < expected {
             self.time.started = true;
             self.time.last = now;
             self.time.origin = now.cast_signed().saturating_sub_unsigned(self.board.now.0);
@@ -400,6 +458,7 @@ impl Machine {
             random: &mut self.random,
         };
         if self.cpu.nmi && !self.cpu.nmi_blocked && !self.cpu.shadow {
+            self.runs.interrupts += 1;
             if self.cpu.take_nmi(&mut platform).is_err() {
                 return Some(Exit::TripleFault);
             }
@@ -409,6 +468,7 @@ impl Machine {
             } else {
                 platform.devices.pic.acknowledge()
             };
+            self.runs.interrupts += 1;
             if self.cpu.interrupt(vector, &mut platform).is_err() {
                 return Some(Exit::TripleFault);
             }
@@ -487,6 +547,45 @@ impl Machine {
         visit(*b"CPU ", 1, &mut |a| self.cpu.archive(a));
         visit(*b"BORD", 1, &mut |a| self.board.archive(a));
         self.devices.sections(visit);
+    }
+
+    /// Puts a medium into a drive that takes one while the machine runs, or takes it out, and tells the guest as
+    /// the drive does. Comes back with what was in the drive.
+    ///
+    /// # Errors
+    /// When there is no such drive, or the guest has locked its tray; the medium comes back.
+    pub fn exchange(
+        &mut self,
+        drive: Removable,
+        medium: Option<Box<dyn Disk>>,
+        host: &mut Host,
+    ) -> Result<Option<Box<dyn Disk>>, ExchangeError> {
+        let error = match drive {
+            Removable::Cdrom(slot) => match self.config.ide.get(slot) {
+                Some(IdeSlot::Cdrom) if self.devices.ide.is_locked(slot) => {
+                    self.devices.ide.eject_pressed(slot);
+                    Some(Refusal::Locked)
+                }
+                Some(IdeSlot::Cdrom) => None,
+                _ => Some(Refusal::NoDrive),
+            },
+            Removable::Floppy(n) if n < usize::from(self.config.floppies.min(2)) => None,
+            Removable::Floppy(_) => Some(Refusal::NoDrive),
+        };
+        if let Some(why) = error {
+            return Err(ExchangeError { why, medium });
+        }
+        let place = match drive {
+            Removable::Cdrom(slot) => &mut host.drives.ide[slot],
+            Removable::Floppy(n) => &mut host.drives.floppy[n],
+        };
+        let old = core::mem::replace(place, medium);
+        let mut bus = Bus { board: &mut self.board, host };
+        match drive {
+            Removable::Cdrom(slot) => self.devices.ide.media_changed(slot, &mut bus),
+            Removable::Floppy(n) => self.devices.floppy.media_changed(n),
+        }
+        Ok(old)
     }
 
     /// Reads physical memory, as a debugger does; devices read as all ones.

@@ -13,6 +13,8 @@
 //! | `config` | what a user types |
 
 pub mod config;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod engines;
 pub mod family;
 pub mod input;
 pub mod machine;
@@ -20,6 +22,7 @@ pub mod ne2k;
 pub mod relay;
 pub mod rig;
 pub mod seeds;
+pub mod state;
 pub mod translate;
 
 /// A target: its name, and what it does with an input.
@@ -41,5 +44,12 @@ pub const TARGETS: &[Target] = &[
     ("sb16", family::sb16),
     ("fw_cfg", family::fw_cfg),
     ("machine", machine::run),
+    ("state_image", state::run),
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    ("decode", engines::decode),
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    ("engines", engines::run),
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    ("cpu_native", engines::native),
     ("config", config::run),
 ];

@@ -22,6 +22,16 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "fw_cfg" => fw_cfg(),
         "machine" => machine(),
         "config" => config(),
+        // Nothing changed; a device's register; the header.
+        "state_image" => {
+            vec![vec![2], vec![2, 3, 0, 0, 0xFF, 5, 9, 0, 0x80], vec![0, 0, 8, 0, 2], vec![1, 0x6E]]
+        }
+        "decode" => instructions().into_iter().flat_map(|i| [with(0, &i), with(1, &i)]).collect(),
+        "engines" => {
+            let programs = machine().into_iter().chain([instructions().concat()]);
+            programs.map(|p| with(0, &p)).chain((0..8).map(|n| vec![0x7D, n, 1, 2, 3])).collect()
+        }
+        "cpu_native" => (0..8).map(|n| vec![n, 86, 2]).collect(),
         _ => Vec::new(),
     }
 }
@@ -531,6 +541,29 @@ fn machine() -> Vec<Vec<u8>> {
         0,
     ];
     vec![storm.to_vec(), wild.to_vec(), timers.to_vec(), protected.to_vec()]
+}
+
+/// An instruction of each shape.
+fn instructions() -> Vec<Vec<u8>> {
+    [
+        &[0x01, 0xD8][..],
+        &[0x8B, 0x84, 0x88, 4, 3, 2, 1],
+        &[0x66, 0x67, 0x8B, 0x40, 0x7F],
+        &[0xF0, 0x0F, 0xB1, 0x0B],
+        &[0xF3, 0xA5],
+        &[0x0F, 0x38, 0x00, 0xC1],
+        &[0x66, 0x0F, 0x3A, 0x0F, 0xC1, 4],
+        &[0xF2, 0x0F, 0x58, 0x05, 0, 0, 1, 0],
+        &[0xD9, 0xE8],
+        &[0xDB, 0x2D, 0, 0, 1, 0],
+        &[0xC8, 8, 0, 1],
+        &[0x9A, 0, 0, 0, 0, 8, 0],
+        &[0x0F, 0x84, 0, 0, 0, 0],
+        &[0xC7, 0x05, 0, 0, 1, 0, 1, 2, 3, 4],
+        &[0xF4],
+    ]
+    .map(<[u8]>::to_vec)
+    .to_vec()
 }
 
 fn config() -> Vec<Vec<u8>> {

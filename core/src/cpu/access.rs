@@ -223,7 +223,7 @@ impl Cpu {
         let distance = (target as usize).wrapping_sub(source as usize);
         if distance != 0 && distance < len as usize && distance < usize::MAX / 2 {
             // Overlapping and ahead: each element must be written before it is read again.
-            if distance < unit as usize || distance % unit as usize != 0 {
+            if distance < unit as usize || !distance.is_multiple_of(unit as usize) {
                 return false;
             }
             let mut done = 0;

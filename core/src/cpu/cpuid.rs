@@ -55,7 +55,7 @@ pub const fn signature(model: CpuModel) -> u32 {
 }
 
 /// Bits of leaf 1, ECX and EDX, by the extension that brings them.
-const LEAF1_ECX: [(Feature, u32); 9] = [
+pub(crate) const LEAF1_ECX: [(Feature, u32); 9] = [
     (Feature::Sse3, 0),
     (Feature::Pclmul, 1),
     (Feature::Monitor, 3),

@@ -29,15 +29,21 @@ impl Cpu {
 
     /// Notes data breakpoints that an access hits; the trap comes after the instruction.
     pub fn check_data_breakpoints(&mut self, linear: u32, size: u32, write: bool) {
+        self.note_breakpoints(linear, size, |kind| kind == 3 || kind == 1 && write);
+    }
+
+    /// Notes breakpoints on ports, which there are under CR4.DE only.
+    pub fn check_port_breakpoints(&mut self, port: u16, size: u32) {
+        if self.cr4 & cr4::DE != 0 {
+            self.note_breakpoints(u32::from(port), size, |kind| kind == 2);
+        }
+    }
+
+    fn note_breakpoints(&mut self, at: u32, size: u32, wanted: impl Fn(u32) -> bool) {
         for n in 0..4 {
-            if !self.breakpoint_enabled(n) {
+            if !self.breakpoint_enabled(n) || !wanted(self.breakpoint_kind(n)) {
                 continue;
             }
-            let wanted = match self.breakpoint_kind(n) {
-                1 => write,
-                3 => true,
-                _ => false,
-            };
             let len = match self.dr[7] >> (18 + 4 * n) & 3 {
                 0 => 1,
                 1 => 2,
@@ -45,9 +51,7 @@ impl Cpu {
                 _ => 4,
             };
             let start = u64::from(self.dr[n] & !(len - 1));
-            let hit =
-                start < u64::from(linear) + u64::from(size) && u64::from(linear) < start + u64::from(len);
-            if wanted && hit {
+            if start < u64::from(at) + u64::from(size) && u64::from(at) < start + u64::from(len) {
                 self.pending_debug |= 1 << n;
             }
         }

@@ -226,6 +226,8 @@ pub struct Cpu {
     pub shadow_debug: bool,
     /// An event was delivered in this step.
     pub delivered: bool,
+    /// What was wrong with a new task is being delivered.
+    pub(crate) task_faulted: bool,
     /// DR6 bits of a data breakpoint that was hit in this instruction.
     pub pending_debug: u32,
     /// Something makes each instruction a block of its own: TF, breakpoints.
@@ -286,6 +288,7 @@ impl Cpu {
             shadow: false,
             shadow_debug: false,
             delivered: false,
+            task_faulted: false,
             pending_debug: 0,
             stepping: false,
             nmi: false,
@@ -541,6 +544,7 @@ impl Cpu {
         self.regs[8] = 0;
         self.cpl &= 3;
         self.mxcsr &= self.mxcsr_mask();
+        self.count = self.count.min(crate::machine::LATEST);
         self.at = 0;
         self.stop_at = 0;
         self.set_cpl(self.cpl);

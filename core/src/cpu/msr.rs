@@ -3,6 +3,7 @@
 //! Spec: Intel SDM volume 4 (P6 and Pentium 4 families).
 
 use super::{Cpu, Io, Run, Trap};
+use crate::config::CpuModel;
 use crate::isa::row::Feature;
 
 /// Addresses.
@@ -121,6 +122,14 @@ fn fixed_index(msr: u32) -> Option<usize> {
 }
 
 impl Cpu {
+    /// Whether this is one of the registers by which systems configure AMD's processors (SYSCFG, HWCR, TOP_MEM2,
+    /// DE_CFG, performance counters …): there on [`CpuModel::Max`], all zeros, writes have no effect.
+    ///
+    /// Spec: AMD64 APM volume 2, appendix A.
+    fn amd_configuration(&self, msr: u32) -> bool {
+        self.model == CpuModel::Max && matches!(msr, 0xC001_0000..=0xC001_00FF | 0xC001_1000..=0xC001_10FF)
+    }
+
     /// The time-stamp counter.
     pub fn tsc(&mut self, io: &mut dyn Io) -> u64 {
         io.nanoseconds(self.executed()).wrapping_add(self.msr.tsc_offset)
@@ -151,6 +160,7 @@ impl Cpu {
             0 | 1 => 0,
             PLATFORM_ID | FEATURE_CONTROL | MCG_CAP | MCG_STATUS | DEBUGCTL if p6 => 0,
             0x2A | 0xC1 | 0xC2 | 0x186 | 0x187 | 0xCE | 0x198 | 0x199 | 0x19A | 0x19C if p6 => 0,
+            _ if self.amd_configuration(msr) => 0,
             _ => match fixed_index(msr) {
                 Some(n) if p6 => self.msr.mtrr_fixed[n],
                 _ => return Err(Trap::gp(0)),
@@ -203,6 +213,7 @@ impl Cpu {
             0 | 1 => {}
             PLATFORM_ID | FEATURE_CONTROL | MCG_STATUS | DEBUGCTL if p6 => {}
             0x2A | 0xC1 | 0xC2 | 0x186 | 0x187 | 0x199 | 0x19A if p6 => {}
+            _ if self.amd_configuration(msr) => {}
             _ => match fixed_index(msr) {
                 Some(n) if p6 => self.msr.mtrr_fixed[n] = value,
                 _ => return Err(Trap::gp(0)),

@@ -5,7 +5,7 @@
 use super::fault::vector;
 use super::{Cpu, Io, Run, Trap, cr0, cr4};
 use crate::isa::row::Feature;
-use crate::memory::PhysAddr;
+use crate::memory::{Memory, PhysAddr};
 
 /// Bits of a page fault's error code.
 pub mod code {
@@ -66,32 +66,32 @@ impl Cpu {
         if self.cr0 & cr0::PG == 0 {
             return Ok(Translation { phys: u64::from(linear), global: false, writable: true });
         }
-        self.walk(linear, access, io, true).map_err(|code| {
+        self.walk(linear, access, io.memory(), true).map_err(|code| {
             self.cr2 = linear;
             Trap::code(vector::PF, code)
         })
     }
 
     /// Translates without any effect: for debuggers and tests.
-    pub fn peek(&mut self, linear: u32, io: &mut dyn Io) -> Option<PhysAddr> {
+    pub fn peek(&self, linear: u32, memory: &mut Memory) -> Option<PhysAddr> {
         if self.cr0 & cr0::PG == 0 {
             return Some(u64::from(linear));
         }
         let access = Access { write: false, user: false, fetch: false };
-        self.peek_access(linear, access, io).map(|t| t.phys)
+        self.peek_access(linear, access, memory).map(|t| t.phys)
     }
 
     /// What [`Self::translate`] would give, without any effect. A write is answered for the dirty bit as it is.
-    pub fn peek_access(&mut self, linear: u32, access: Access, io: &mut dyn Io) -> Option<Translation> {
+    pub fn peek_access(&self, linear: u32, access: Access, memory: &mut Memory) -> Option<Translation> {
         if self.cr0 & cr0::PG == 0 {
             return Some(Translation { phys: u64::from(linear), global: false, writable: true });
         }
-        let read = self.walk(linear, Access { write: false, ..access }, io, false).ok()?;
-        let found = self.walk(linear, access, io, false).ok()?;
+        let read = self.walk(linear, Access { write: false, ..access }, memory, false).ok()?;
+        let found = self.walk(linear, access, memory, false).ok()?;
         Some(Translation { writable: read.writable, ..found })
     }
 
-    fn walk(&self, linear: u32, access: Access, io: &mut dyn Io, mark: bool) -> Result<Translation, u16> {
+    fn walk(&self, linear: u32, access: Access, memory: &mut Memory, mark: bool) -> Result<Translation, u16> {
         let nx_on = self.msr.nx_enabled();
         let mut fault = 0;
         if access.write {
@@ -117,7 +117,7 @@ impl Cpu {
             (u64::from(self.cr3 & 0xFFFF_F000), u64::from(linear >> 22))
         };
         let directory_at = table + index * width;
-        let directory = read_entry(io, directory_at, pae);
+        let directory = read_entry(memory, directory_at, pae);
         if directory & bit::P == 0 {
             return Err(fault);
         }
@@ -146,7 +146,7 @@ impl Cpu {
             let (mask, index) =
                 if pae { (0xF_FFFF_F000, linear >> 12 & 511) } else { (0xFFFF_F000, linear >> 12 & 1023) };
             entry_at = (directory & mask) + u64::from(index) * width;
-            entry = read_entry(io, entry_at, pae);
+            entry = read_entry(memory, entry_at, pae);
             if entry & bit::P == 0 {
                 return Err(fault);
             }
@@ -166,11 +166,11 @@ impl Cpu {
         }
         if mark {
             if !large && directory & bit::A == 0 {
-                write_entry(io, directory_at, directory | bit::A);
+                write_entry(memory, directory_at, directory | bit::A);
             }
             let marked = entry | bit::A | if access.write { bit::D } else { 0 };
             if marked != entry {
-                write_entry(io, entry_at, marked);
+                write_entry(memory, entry_at, marked);
             }
         }
         let dirty = access.write || entry & bit::D != 0;
@@ -188,7 +188,7 @@ impl Cpu {
     pub fn load_pdptes(&mut self, cr3: u32, io: &mut dyn Io) -> Run {
         let mut entries = [0; 4];
         for (n, entry) in entries.iter_mut().enumerate() {
-            *entry = read_entry(io, u64::from(cr3 & 0xFFFF_FFE0) + 8 * n as u64, true);
+            *entry = read_entry(io.memory(), u64::from(cr3 & 0xFFFF_FFE0) + 8 * n as u64, true);
             let reserved = !((1u64 << PHYS_BITS) - 1) | 0x1E6;
             if *entry & bit::P != 0 && *entry & reserved != 0 {
                 return Err(Trap::gp(0));
@@ -217,16 +217,16 @@ impl Cpu {
     }
 }
 
-fn read_entry(io: &mut dyn Io, at: PhysAddr, wide: bool) -> u64 {
+fn read_entry(memory: &Memory, at: PhysAddr, wide: bool) -> u64 {
     let mut bytes = [0; 8];
     let len = if wide { 8 } else { 4 };
-    if !io.memory().read(at, &mut bytes[..len]) {
+    if !memory.read(at, &mut bytes[..len]) {
         return 0;
     }
     u64::from_le_bytes(bytes)
 }
 
-fn write_entry(io: &mut dyn Io, at: PhysAddr, entry: u64) {
+fn write_entry(memory: &mut Memory, at: PhysAddr, entry: u64) {
     // Accessed and dirty lie in the low byte.
-    io.memory().write(at, &[entry as u8]);
+    memory.write(at, &[entry as u8]);
 }

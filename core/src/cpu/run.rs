@@ -104,8 +104,8 @@ impl Cpu {
         self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
     }
 
-    /// The block at EIP, or none when fetching it raised a fault, which has been delivered; `alone`: that of
-    /// [`mode::ALONE`].
+    /// The block at EIP, or none when fetching it raised a fault, which has been delivered, or made a device ask for
+    /// attention, which comes first under every engine; `alone`: that of [`mode::ALONE`].
     pub(crate) fn block_here(
         &mut self,
         cache: &mut BlockCache,
@@ -114,22 +114,28 @@ impl Cpu {
     ) -> Result<Option<u32>, Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
         let key = self.mode_key();
-        let found = if alone {
-            self.find_block(cache, linear, key | mode::ALONE, io)
-        } else if let Some(number) = cache.recent(linear, self.code_key)
-            && cache.block(number).second.is_none()
+        // Translated code looks its page up in the TLB, which may have dropped it for want of room.
+        if !alone
+            && let Some(number) = cache.recent(linear, self.code_key)
             && self.tlb.code(linear, self.cpl == 3).is_some()
         {
-            // Translated code looks its pages up in the TLB, which may have dropped them for want of room.
             return Ok(Some(number));
+        }
+        let events = io.events();
+        let found = if alone {
+            self.find_block(cache, linear, key | mode::ALONE, io)
         } else {
             let found = self.find_block(cache, linear, key, io);
-            if let Ok(number) = found {
+            // Translated code asks the TLB for a second page, which has to be looked up again each time it was lost.
+            if let Ok(number) = found
+                && cache.block(number).second.is_none()
+            {
                 cache.remember(linear, self.code_key, number);
             }
             found
         };
         match found {
+            Ok(_) if io.events() & !events != 0 => Ok(None),
             Ok(number) => Ok(Some(number)),
             Err(trap) => {
                 self.at = 0;

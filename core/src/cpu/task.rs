@@ -95,7 +95,9 @@ impl Cpu {
         self.tr = new;
         self.tr.attributes |= 2;
         self.cr0 |= cr0::TS;
-        self.load_task(&state, wide, cause, io)?;
+        if let Err(trap) = self.load_task(&state, wide, cause, io) {
+            return self.fault_in_new_task(trap, io);
+        }
         if let Some(Some(code)) = event {
             let mut f = self.frame();
             self.push_frame(&mut f, u32::from(code), wide, io)?;
@@ -107,6 +109,19 @@ impl Cpu {
             self.raise(super::interrupt::Event::Trap(vector::DB), io).map_err(|_| Trap::SHUTDOWN)?;
         }
         Ok(())
+    }
+
+    /// Delivers what is wrong with the new task in the new task, before its first instruction. When that leads
+    /// into a task which is wrong as well, the processor shuts down: tables in ROM, whose busy bits do not stay
+    /// set, must not make it go round for ever.
+    fn fault_in_new_task(&mut self, trap: Trap, io: &mut dyn Io) -> Run {
+        let Kind::Fault(vector, code) = trap.kind() else { return Err(trap) };
+        if core::mem::replace(&mut self.task_faulted, true) {
+            return Err(Trap::SHUTDOWN);
+        }
+        let raised = self.raise(super::interrupt::Event::Fault(vector, code), io);
+        self.task_faulted = false;
+        raised.map_err(|_| Trap::SHUTDOWN)
     }
 
     fn save_task(&mut self, cause: Switch, io: &mut dyn Io) -> Run {
@@ -187,17 +202,21 @@ impl Cpu {
             }
             return self.load_ldt(ldt, Trap::ts, io).map_err(as_ts);
         }
-        self.set_cpl((selectors[seg::CS] & 3) as u8);
+        // Until SS can be used, a fault takes the stack that the new task has for privilege 0. CS comes last, so
+        // that what is wrong with it is told on the new task's own stack (the order that Bochs has as well).
+        self.set_cpl(3);
         self.load_ldt(ldt, Trap::ts, io).map_err(as_ts)?;
-        self.load_task_code(selectors[seg::CS], io)?;
-        let ss = self.stack_segment(selectors[seg::SS], self.cpl, Trap::ts, io)?;
+        let cpl = (selectors[seg::CS] & 3) as u8;
+        let ss = self.stack_segment(selectors[seg::SS], cpl, Trap::ts, io)?;
+        self.set_cpl(cpl);
         self.set_segment(seg::SS, ss);
-        for n in [seg::ES, seg::DS, seg::FS, seg::GS] {
+        for n in [seg::DS, seg::ES, seg::FS, seg::GS] {
             self.load_segment(n, selectors[n], io).map_err(|trap| match trap.kind() {
                 Kind::Fault(vector::GP, Some(code)) => Trap::ts(code),
                 _ => trap,
             })?;
         }
+        self.load_task_code(selectors[seg::CS], io)?;
         if eip > self.seg[seg::CS].limit {
             return Err(Trap::gp(0));
         }

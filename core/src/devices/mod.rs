@@ -8,6 +8,7 @@ pub mod apic;
 pub mod audio;
 pub mod debug;
 pub mod dma;
+pub mod floppy;
 pub mod fw_cfg;
 pub mod ide;
 pub mod ne2k;
@@ -209,6 +210,8 @@ devices! {
     port92: port92::Port92, Port92, ports [0x92..=0x92], timers [];
     /// Sound output.
     audio: audio::Mixer, Audio, ports [], timers [Audio];
+    /// 82077AA floppy controller.
+    floppy: floppy::Floppy, Floppy, ports [0x3F0..=0x3F5, 0x3F7..=0x3F7], timers [Floppy];
     /// PIIX IDE.
     ide: ide::Ide, Ide, ports [0x1F0..=0x1F7, 0x3F6..=0x3F6, 0x170..=0x177, 0x376..=0x376], timers [Ide0, Ide1];
     /// PCI configuration mechanism 1.
@@ -224,7 +227,7 @@ devices! {
     /// Sound Blaster 16.
     sb16: sb16::Sb16, Sb16, ports [0x220..=0x22F], timers [Sb16];
     /// NE2000 network cards.
-    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [], block;
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [], mmio, block;
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }
@@ -268,14 +271,4 @@ fn check<D: Device>() {
 }
 
 #[cfg(test)]
-pub(crate) mod testing {
-    //! A board without a CPU, for drivers' scripts.
-    use super::*;
-    use crate::memory::{GuestMemory, Memory};
-
-    /// A board with 2 MiB of RAM.
-    pub(crate) fn board(config: &Config) -> Board {
-        let block = GuestMemory::allocate((2 << 20) + config.video_memory + (256 << 10)).unwrap();
-        Board::new(Memory::new(block, 2 << 20, config.video_memory, 256 << 10).unwrap())
-    }
-}
+pub(crate) mod testing;

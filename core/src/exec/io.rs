@@ -11,14 +11,23 @@ pub(super) const fn width<W: Word>() -> Width {
     }
 }
 
+/// What comes before every access: the right to it, and breakpoints.
+fn access_port(c: &mut Cpu, port: u16, size: u32, io: &mut dyn Io) -> Run {
+    c.check_port(port, size, io)?;
+    if c.stepping {
+        c.check_port_breakpoints(port, size);
+    }
+    Ok(())
+}
+
 pub(super) fn read_port<W: Word>(c: &mut Cpu, port: u16, io: &mut dyn Io) -> Run<W> {
-    c.check_port(port, W::BITS / 8, io)?;
+    access_port(c, port, W::BITS / 8, io)?;
     let value = io.port_in(port, width::<W>(), c.executed());
     Ok(W::of(value))
 }
 
 pub(super) fn write_port<W: Word>(c: &mut Cpu, port: u16, value: W, io: &mut dyn Io) -> Run {
-    c.check_port(port, W::BITS / 8, io)?;
+    access_port(c, port, W::BITS / 8, io)?;
     io.port_out(port, width::<W>(), value.u32(), c.executed());
     Ok(())
 }

@@ -57,6 +57,7 @@ fn sti(i: &Inst) -> u8 {
 
 macro_rules! x87 {
     ($($name:ident |$c:ident, $i:ident, $io:ident| $body:expr;)*) => { $(
+        #[allow(clippy::no_effect, reason = "FNOP does nothing")]
         pub(crate) fn $name($c: &mut Cpu, $i: &Inst, $io: &mut dyn Io) -> Run {
             $c.begin($i, $io)?;
             $body;

@@ -194,8 +194,10 @@ pub enum Lowering {
     /// Call the interpreter's function and end the block: it may change the mode, the interrupt flag, the
     /// address space or the world outside.
     End,
-    /// The row's own encoding serves, with the memory operand replaced.
+    /// The row's own encoding serves, with the memory operand replaced, which is read.
     Same,
+    /// The row's own encoding serves, with the memory operand replaced, which is written.
+    Store,
     /// The row's own encoding serves; it has no operands.
     Plain,
     /// Nothing is to be done.
@@ -302,6 +304,36 @@ pub enum Feature {
     Monitor,
 }
 
+/// Register files beyond the general one.
+pub mod state {
+    use super::Operand;
+
+    /// x87 and MMX.
+    pub const X87: u8 = 1 << 0;
+    /// XMM and MXCSR.
+    pub const XMM: u8 = 1 << 1;
+
+    /// Those that an instruction works on.
+    pub(super) const fn of(opcode: u32, operands: &[Operand; 4]) -> u8 {
+        use Operand::*;
+        let mut files = match opcode {
+            0xD8..=0xDF | 0x9B | 0x0F77 => X87,
+            0x0FAE => X87 | XMM,
+            _ => 0,
+        };
+        let mut n = 0;
+        while n < 4 {
+            files |= match operands[n] {
+                Pq | Qq | Qd | Nq => X87,
+                Vx | Wx | Wu | Wq | Wd | Ww | Ux | Xmm0 => XMM,
+                _ => 0,
+            };
+            n += 1;
+        }
+        files
+    }
+}
+
 /// One row of the instruction table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
@@ -325,6 +357,8 @@ pub struct Row {
     pub lowering: Lowering,
     /// Extension it belongs to.
     pub feature: Feature,
+    /// Register files beyond the general one that it works on: bits of [`state`].
+    pub state: u8,
     /// Semantics for 16- and 32-bit operands with a register, then with memory.
     pub run: [Handler; 4],
 }
@@ -369,6 +403,27 @@ impl Row {
             n += 1;
         }
         3
+    }
+
+    /// Bytes of the memory operand, where the row alone says so, and whether it must lie at a multiple of them.
+    #[must_use]
+    pub const fn memory(&self) -> Option<(u8, bool)> {
+        use Operand::*;
+        let mut n = 0;
+        while n < 4 {
+            match self.operands[n] {
+                Eb | Mb | RdMb => return Some((1, false)),
+                Ew | Mw | RdMw | Ww => return Some((2, false)),
+                Ed | Md | Qd | Wd => return Some((4, false)),
+                Mq | Qq | Wq => return Some((8, false)),
+                Mt => return Some((10, false)),
+                Wu | Mu => return Some((16, false)),
+                Wx | Mx => return Some((16, true)),
+                _ => {}
+            }
+            n += 1;
+        }
+        Option::None
     }
 
     /// Whether the low three bits of the opcode name a register.
@@ -487,6 +542,7 @@ macro_rules! isa {
                 writes: $crate::isa::row::flags::$writes,
                 lowering: $crate::isa::row::Lowering::$lowering,
                 feature: $crate::isa::row::Feature::$feature,
+                state: $crate::isa::row::state_of($opcode, &[$($crate::isa::row::Operand::$o),*]),
                 run: $crate::isa::row::isa!(@run $size $function ($($o),*)),
             },
         )*]
@@ -551,6 +607,12 @@ macro_rules! isa {
     (@fixed $f:tt $n:tt $o:ident) => { $crate::exec::R<$n> };
 }
 pub(crate) use isa;
+
+/// See [`Row::state`].
+#[must_use]
+pub const fn state_of(opcode: u32, operands: &[Operand]) -> u8 {
+    state::of(opcode, &pad(operands))
+}
 
 /// Operands of a row, filled up to four.
 #[must_use]

@@ -66,6 +66,9 @@ impl Asm {
     pub(super) fn push_i8(&mut self, value: i8) {
         self.bytes.push(value as u8);
     }
+    pub(super) fn push_i16(&mut self, value: i16) {
+        self.bytes.extend(value.to_le_bytes());
+    }
     pub(super) fn push_i32(&mut self, value: i32) {
         self.bytes.extend(value.to_le_bytes());
     }

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::x64::Site;
-use super::{Jit, NO_LINK};
+use super::{Jit, NO_LINK, fp};
 use crate::cpu::block::BlockCache;
 use crate::cpu::flags::bit;
 use crate::cpu::tlb::ENTRIES;
@@ -25,6 +25,7 @@ const RESUME: u32 = 2;
 
 /// Sets what translated code has of the processor's state.
 pub(super) fn hand_over(c: &mut Cpu) {
+    fp::settle(c);
     c.jit.budget = (c.jit.limit as i64).wrapping_sub(c.count as i64);
     c.jit.tlb = c.tlb.base() as usize + c.tlb_mode as usize * ENTRIES * 8;
     c.jit.code_tlb = c.tlb.code_base(c.cpl == 3) as usize;
@@ -63,6 +64,7 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
         c.flags.set_status(unpack(c.jit.flags));
     }
     c.jit.interpreted += 1;
+    fp::before(c, i, s);
     // SAFETY: `enter` stored the words of a reference that it still borrows.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
     match (i.run)(c, i, io) {
@@ -84,9 +86,39 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
             }
         }
     }
+    resume(c, io)
+}
+
+/// The processor's state is complete: on at EIP, unless something needs attention.
+fn resume(c: &mut Cpu, io: &mut dyn Io) -> u32 {
     hand_over(c);
     let left = left(c);
     if c.undisturbed(left, io) { RESUME } else { LEAVE }
+}
+
+/// Puts register files into the host's registers, before the site's instruction or ([`fp::BEHIND`]) behind it. Where
+/// that cannot be, the interpreter executes the instruction, if it has not yet, and control goes on at EIP. Answers
+/// as [`interpret`].
+///
+/// # Safety
+/// As for [`interpret`].
+pub(super) unsafe extern "sysv64" fn fill(cpu: *mut Cpu, site: u32, files: u32) -> u32 {
+    // SAFETY: see `interpret`.
+    let c = unsafe { &mut *cpu };
+    let files = files as u8;
+    if fp::load(c, files & !fp::BEHIND) {
+        return BEHIND;
+    }
+    if files & fp::BEHIND == 0 {
+        // SAFETY: the caller's promise.
+        return unsafe { interpret(cpu, site) };
+    }
+    // The interpreter has left EIP behind the instruction and the count at the block's beginning.
+    c.count += u64::from(c.at) + 1;
+    c.at = 0;
+    // SAFETY: see `interpret`.
+    let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
+    resume(c, io)
 }
 
 /// Finds the code for EIP, translating it if need be; 0 to leave.

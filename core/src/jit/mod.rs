@@ -18,7 +18,11 @@ mod asm;
 #[cfg(target_arch = "x86_64")]
 mod emit;
 #[cfg(target_arch = "x86_64")]
+mod fp;
+#[cfg(target_arch = "x86_64")]
 mod helpers;
+#[cfg(target_arch = "x86_64")]
+mod inspect;
 #[cfg(target_arch = "x86_64")]
 mod plan;
 #[cfg(target_arch = "x86_64")]
@@ -76,7 +80,24 @@ pub struct Shared {
     pub stop: Option<Stop>,
     /// Instructions that translated code left to the interpreter.
     pub interpreted: u64,
+    /// Register files whose contents are in the host's registers: bits of [`crate::isa::row::state`].
+    pub live: u8,
+    /// MXCSR as the host's code wants it.
+    pub mxcsr: u32,
+    /// Moves x87 state from the host to the image.
+    pub unload: usize,
+    /// The reverse.
+    pub load: usize,
+    /// Puts register files into the host's registers.
+    pub fill: usize,
+    /// x87 state on its way.
+    pub image: Image,
 }
+
+/// An FXSAVE image.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(16))]
+pub struct Image(pub [u8; 512]);
 
 /// See [`Shared::link`].
 pub const NO_LINK: u32 = u32::MAX;
@@ -102,6 +123,12 @@ impl Default for Shared {
             scratch: 0,
             stop: None,
             interpreted: 0,
+            live: 0,
+            mxcsr: 0x1F80,
+            unload: 0,
+            load: 0,
+            fill: 0,
+            image: Image([0; 512]),
         }
     }
 }
@@ -128,6 +155,16 @@ mod absent {
             match *self {}
         }
         pub fn clear(&mut self) {
+            match *self {}
+        }
+        pub fn visit(&self, _: impl FnMut(u32, usize, &[u8])) {
+            match *self {}
+        }
+        pub fn host_code(&self, _: u32) -> Option<(usize, &[u8])> {
+            match *self {}
+        }
+        #[must_use]
+        pub const fn stats(&self) -> super::JitStats {
             match *self {}
         }
         pub fn drop_block(&mut self, _number: u32) {

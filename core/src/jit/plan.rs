@@ -240,7 +240,7 @@ impl Walk {
                 self.forget(2);
             }
             L::Loop | L::LoopCc | L::JumpCx => self.forget(1),
-            L::Same => {
+            L::Same | L::Store => {
                 // The stack pointer stays unless it is named.
                 for r in 0..REGS as u8 {
                     if r != ESP && r != EBP || i.reg.contains(&r) {
@@ -333,6 +333,11 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
         L::BitTest => [operand(4, row.digit.is_some_and(|digit| digit != 4)), None],
         L::Exchange => [operand(4, true), None],
         L::Load | L::Imul3 => [operand(4, false), None],
+        // x87, MMX and SSE, but for what has to be aligned or looked at.
+        L::Same | L::Store if row.state != 0 && row.mnemonic != "fldcw" => match row.memory() {
+            Some((size, false)) => [operand(size, row.lowering == L::Store), None],
+            _ => [None; 2],
+        },
         _ => [None; 2],
     }
 }

@@ -75,6 +75,8 @@ pub(super) struct Thunks {
     pub(super) exit: usize,
     /// CALLed with a site in r11d.
     pub(super) interpret: usize,
+    /// Those of x87, MMX and SSE state.
+    pub(super) fp: super::fp::Thunks,
     /// Where translated blocks begin.
     pub(super) end: usize,
 }
@@ -84,6 +86,7 @@ fn save(a: &mut Asm) {
         ; mov [r14 + r(0)], eax ; mov [r14 + r(1)], ecx ; mov [r14 + r(2)], edx ; mov [r14 + r(3)], ebx
         ; mov [r14 + r(4)], r15d ; mov [r14 + r(5)], ebp ; mov [r14 + r(6)], esi ; mov [r14 + r(7)], edi
         ; mov [r14 + BUDGET], r13);
+    super::fp::save(a);
 }
 
 fn load(a: &mut Asm) {
@@ -172,12 +175,23 @@ impl Jit {
         a.jcc(5, out);
         load(a);
         dynasm!(a ; .arch x64 ; ret);
+        t.fp = super::fp::Thunks::emit(a, save, load, out);
         a.bind(out);
         dynasm!(a ; .arch x64 ; add rsp, 8 ; cmp eax, 2);
         a.jcc(4, resume);
         a.jmp(leave);
         let base = self.place();
-        for offset in [&mut t.enter, &mut t.lookup, &mut t.miss, &mut t.exit, &mut t.interpret] {
+        let fp = &mut t.fp;
+        for offset in [
+            &mut t.enter,
+            &mut t.lookup,
+            &mut t.miss,
+            &mut t.exit,
+            &mut t.interpret,
+            &mut fp.unload,
+            &mut fp.load,
+            &mut fp.fill,
+        ] {
             *offset += base;
         }
         t.end = self.at;

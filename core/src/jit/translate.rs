@@ -3,7 +3,7 @@
 use super::NO_LINK;
 use super::asm::{Asm, Label, Rm};
 use super::emit::flags::{Where, needed};
-use super::emit::{Done, Emitter, Jump, Place};
+use super::emit::{Done, Emitter, Files, Jump, Place};
 use super::plan::Plan;
 use super::thunks::Offsets;
 use super::x64::{Code, Jit, Link, Note};
@@ -136,6 +136,10 @@ impl Jit {
             precise: self.precise,
             flags: Where::MEMORY,
             interpreted: false,
+            insts,
+            files: Files::default(),
+            host: self.host.0,
+            amd: self.host.1,
         };
         let labels = Labels::new(w.asm);
         w.entries(&labels, &block, live_in);
@@ -144,6 +148,7 @@ impl Jit {
         for (n, i) in insts.iter().enumerate() {
             let p = Place { index: n as u32, live: live[n], offset };
             if i.row().lowering.is_flow() {
+                w.note_pointers();
                 jumps = w.branch(i, p, next);
                 ended = true;
             } else if w.inst(i, p) == Done::Ended {
@@ -151,6 +156,7 @@ impl Jit {
             }
         }
         if !ended {
+            w.note_pointers();
             jumps.push(Jump { condition: None, target: next });
         }
         let exits = w.exits(jumps, live[count - 1], &labels, offset);

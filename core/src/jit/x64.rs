@@ -3,11 +3,12 @@
 
 use super::asm::Asm;
 use super::thunks::Thunks;
-use super::{CodeMemory, JitStats, NO_LINK, helpers};
+use super::{CodeMemory, JitStats, NO_LINK, fp, helpers};
 use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::cpu::{Cpu, Io, Stop};
 use crate::isa::Inst;
+use crate::isa::decode::Features;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -22,6 +23,7 @@ pub(super) const BLOCK_ROOM: usize = 64 << 10;
 const SITES: usize = 1 << 20;
 const LINKS: usize = 1 << 18;
 const NOTES: usize = 1 << 18;
+const PLACED: usize = 1 << 18;
 
 /// An instruction that translated code may leave to the interpreter.
 #[derive(Clone, Copy)]
@@ -39,6 +41,12 @@ pub(super) struct Site {
     pub(super) flags_out: bool,
     /// The block ends behind it.
     pub(super) end: bool,
+    /// Register files to load again behind it.
+    pub(super) files: u8,
+    /// Distance to the last x87 instruction before it whose pointers are not noted, or 0.
+    pub(super) x87: u8,
+    /// The same for the last one with a memory operand.
+    pub(super) x87_memory: u8,
 }
 
 /// A recent entry point as code sees it.
@@ -105,6 +113,8 @@ pub struct Jit {
     pub(super) at: usize,
     pub(super) thunks: Thunks,
     pub(super) blocks: Vec<Code>,
+    /// Start and length of pieces of code, in order.
+    pub(super) placed: Vec<(u32, u32)>,
     entries: Box<[Entry; TABLE]>,
     jumps: Box<[usize]>,
     pub(super) links: Vec<Link>,
@@ -113,6 +123,8 @@ pub struct Jit {
     pub(super) asm: Asm,
     /// Every flag is exact at every fault and boundary, whether anybody looks or not.
     pub(super) precise: bool,
+    /// Extensions that the host has, and whether it is AMD's.
+    pub(super) host: (Features, bool),
     heat: u16,
     /// The block cache's generation that the code belongs to.
     generation: u32,
@@ -138,6 +150,7 @@ impl Jit {
             at: 0,
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
+            placed: Vec::with_capacity(PLACED),
             entries: match vec![EMPTY; TABLE].into_boxed_slice().try_into() {
                 Ok(entries) => entries,
                 Err(_) => return None,
@@ -148,6 +161,7 @@ impl Jit {
             notes: Vec::with_capacity(NOTES),
             asm: Asm::new(BLOCK_ROOM),
             precise,
+            host: (fp::host_features(), fp::host_is_amd()),
             heat: HEAT,
             generation: 0,
             stats: JitStats::default(),
@@ -157,7 +171,7 @@ impl Jit {
         Some(jit)
     }
 
-    /// Sets how often a block is interpreted before it is translated (0: never).
+    /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
     }
@@ -172,6 +186,7 @@ impl Jit {
             core::ptr::copy_nonoverlapping(self.asm.bytes.as_ptr(), self.memory.writable().add(at), len);
         }
         self.memory.publish(at..at + len);
+        self.placed.push((at as u32, len as u32));
         self.at = (at + len).next_multiple_of(16);
         self.stats.bytes += len as u64;
         at
@@ -188,6 +203,7 @@ impl Jit {
     /// Drops all code. The block cache was or will be emptied, or its blocks are translated anew.
     pub fn clear(&mut self) {
         self.at = self.thunks.end;
+        self.placed.clear();
         self.blocks.fill(NO_CODE);
         self.forget_entries();
         self.links.clear();
@@ -202,6 +218,7 @@ impl Jit {
             && self.sites.len() + 4 * MAX_BLOCK <= SITES
             && self.links.len() + 4 * MAX_BLOCK <= LINKS
             && self.notes.len() + 16 <= NOTES
+            && self.placed.len() < PLACED
     }
 
     /// Forgets a block whose bytes were overwritten, and what was translated with knowledge of it.
@@ -283,7 +300,7 @@ impl Jit {
         let mut link = link;
         if self.blocks[number as usize].lookup == 0 {
             let alone = cache.block(number).mode & mode::ALONE != 0;
-            if !alone && (cache.warm(number) < self.heat || self.heat == 0) {
+            if !alone && cache.warm(number) < self.heat {
                 return None;
             }
             if !self.has_room() {
@@ -326,6 +343,9 @@ impl Jit {
         s.jumps = self.jumps.as_ptr() as usize;
         s.interpret = helpers::interpret as *const () as usize;
         s.resolve = helpers::resolve as *const () as usize;
+        s.fill = helpers::fill as *const () as usize;
+        let region = self.memory.executable() as usize;
+        (s.load, s.unload) = (region + self.thunks.fp.load, region + self.thunks.fp.unload);
         s.link = NO_LINK;
         s.stop = None;
         s.alone = 0;
@@ -344,6 +364,7 @@ impl Jit {
             let enter: unsafe extern "sysv64" fn(*mut Cpu, usize) = core::mem::transmute(enter);
             enter(cpu, code);
         }
+        fp::spill(cpu);
         helpers::take_back(cpu);
         self.stats.interpreted += cpu.jit.interpreted;
         helpers::stopped(cpu)

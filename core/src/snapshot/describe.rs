@@ -11,7 +11,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 pub(super) const TAG: Tag = Tag(*b"CONF");
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 /// Bytes of files that an image holds at most; what is more is left out, and a reset cannot boot again.
 const MOST_FILES: usize = 24 << 20;
 /// Modules that an image holds at most.
@@ -90,6 +90,7 @@ pub(super) fn files(config: &mut Config) -> Vec<(Tag, &mut [u8])> {
             files.push((Tag([b'M', b'O', b'0' + n as u8 / 10, b'0' + n as u8 % 10]), contents));
         }
     }
+    files.push((Tag(*b"NROM"), &mut config.network_rom));
     let mut room = Room(MOST_FILES);
     files.retain(|(_, contents)| room.take(contents.len()) == contents.len());
     files.into_iter().map(|(tag, contents)| (tag, &mut contents[..])).collect()
@@ -123,6 +124,7 @@ pub(super) fn archive(config: &mut Config, a: &mut Archive<'_>) {
         ide,
         floppies,
         cards,
+        network_rom,
         debug_exit,
         debug_port,
         post_port,
@@ -173,6 +175,9 @@ pub(super) fn archive(config: &mut Config, a: &mut Archive<'_>) {
             file(a, contents, &mut room);
             text(a, line);
         });
+    }
+    if a.version() >= 2 {
+        file(a, network_rom, &mut room);
     }
 }
 

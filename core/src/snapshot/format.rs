@@ -13,8 +13,8 @@
 //! |---|---|
 //! | 0 | tag, four characters |
 //! | 4 | version, 16 bits |
-//! | 6 | 0, 16 bits |
-//! | 8 | length of the contents, 32 bits |
+//! | 6 | bit 0: the contents are one LZ4 block behind the 32-bit length that they unpack to |
+//! | 8 | length of the contents as they are here, 32 bits |
 //! | 12 | CRC-32 of the 12 bytes above |
 //! | 16 | contents |
 //! | | CRC-32 of contents and header |
@@ -27,6 +27,7 @@ use super::stream::{Broken, Sink, Source};
 use alloc::vec::Vec;
 use core::fmt;
 use crc32fast::Hasher;
+use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 
 /// The newest format; all from 1 on are read.
 pub const FORMAT: u32 = 1;
@@ -35,6 +36,10 @@ const HEADER: usize = 24;
 const SECTION: usize = 16;
 /// Longest section. Memory is divided into pieces much smaller than this.
 pub const MOST: usize = 8 << 20;
+/// Shorter contents are left as they are.
+const PACKED_FROM: usize = 256;
+/// Flag of a section: its contents are packed.
+const PACKED: u16 = 1;
 const END: Tag = Tag(*b"END ");
 
 /// Names a section.
@@ -62,6 +67,7 @@ pub struct Writer<'s, S> {
     sink: &'s mut S,
     count: u32,
     sum: Hasher,
+    packed: Vec<u8>,
 }
 
 impl<'s, S: Sink> Writer<'s, S> {
@@ -76,20 +82,38 @@ impl<'s, S: Sink> Writer<'s, S> {
         let sum = crc(&header[..20]);
         header[20..].copy_from_slice(&sum.to_le_bytes());
         sink.write(&header)?;
-        Ok(Self { sink, count: 0, sum: Hasher::new() })
+        Ok(Self { sink, count: 0, sum: Hasher::new(), packed: Vec::new() })
     }
 
-    /// Writes a section.
+    /// Writes a section, packed if that makes it shorter.
     ///
     /// # Errors
     /// When the sink takes no more, or the section is longer than [`MOST`].
     pub fn section(&mut self, tag: Tag, version: u16, contents: &[u8]) -> Result<(), Broken> {
+        if contents.len() < PACKED_FROM || contents.len() > MOST {
+            return self.raw(tag, version, 0, contents);
+        }
+        let mut packed = core::mem::take(&mut self.packed);
+        packed.clear();
+        packed.extend((contents.len() as u32).to_le_bytes());
+        packed.resize(4 + get_maximum_output_size(contents.len()), 0);
+        let result = match compress_into(contents, &mut packed[4..]) {
+            Ok(len) if 4 + len < contents.len() => self.raw(tag, version, PACKED, &packed[..4 + len]),
+            _ => self.raw(tag, version, 0, contents),
+        };
+        self.packed = packed;
+        result
+    }
+
+    /// Writes a section as it is.
+    pub(super) fn raw(&mut self, tag: Tag, version: u16, flags: u16, contents: &[u8]) -> Result<(), Broken> {
         if contents.len() > MOST {
             return Err(Broken);
         }
         let mut header = [0; SECTION];
         header[..4].copy_from_slice(&tag.0);
         header[4..6].copy_from_slice(&version.to_le_bytes());
+        header[6..8].copy_from_slice(&flags.to_le_bytes());
         header[8..12].copy_from_slice(&(contents.len() as u32).to_le_bytes());
         let sum = crc(&header[..12]);
         header[12..].copy_from_slice(&sum.to_le_bytes());
@@ -108,7 +132,7 @@ impl<'s, S: Sink> Writer<'s, S> {
     /// When the sink takes no more.
     pub fn finish(mut self) -> Result<(), Broken> {
         let end = end(self.count, self.sum.clone());
-        self.section(END, 1, &end)
+        self.raw(END, 1, 0, &end)
     }
 }
 
@@ -144,6 +168,7 @@ pub struct Reader<'s, S> {
     count: u32,
     sum: Hasher,
     contents: Vec<u8>,
+    unpacked: Vec<u8>,
     ended: bool,
 }
 
@@ -172,7 +197,15 @@ impl<'s, S: Source> Reader<'s, S> {
         if !(1..=FORMAT).contains(&format) {
             return Err(SnapshotError::Format(format));
         }
-        Ok(Self { source, format, count: 0, sum: Hasher::new(), contents: Vec::new(), ended: false })
+        Ok(Self {
+            source,
+            format,
+            count: 0,
+            sum: Hasher::new(),
+            contents: Vec::new(),
+            unpacked: Vec::new(),
+            ended: false,
+        })
     }
 
     /// The image's format.
@@ -193,20 +226,21 @@ impl<'s, S: Source> Reader<'s, S> {
     ///
     /// # Errors
     /// Says how the image is damaged.
-    pub fn next(&mut self) -> Result<Option<Section<'_>>, SnapshotError> {
+    pub fn next_section(&mut self) -> Result<Option<Section<'_>>, SnapshotError> {
         if self.ended {
             return Ok(None);
         }
         let mut header = [0; SECTION];
         Self::fill(self.source, &mut header)?;
-        let [t0, t1, t2, t3, v0, v1, z0, z1, l0, l1, l2, l3, ref sum @ ..] = header;
+        let [t0, t1, t2, t3, v0, v1, f0, f1, l0, l1, l2, l3, ref sum @ ..] = header;
         let tag = Tag([t0, t1, t2, t3]);
         if *sum != crc(&header[..12]).to_le_bytes() {
             return Err(SnapshotError::Damaged(None));
         }
         let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if len > MOST || [z0, z1] != [0, 0] {
-            return Err(SnapshotError::Malformed { tag, why: "its length" });
+        let flags = u16::from_le_bytes([f0, f1]);
+        if len > MOST || flags & !PACKED != 0 {
+            return Err(SnapshotError::Malformed { tag, why: "its length or kind" });
         }
         // Room is made as bytes arrive: a length is no reason to take memory.
         self.contents.clear();
@@ -232,6 +266,21 @@ impl<'s, S: Source> Reader<'s, S> {
         }
         self.count = self.count.wrapping_add(1);
         self.sum.update(&sum);
-        Ok(Some(Section { tag, version: u16::from_le_bytes([v0, v1]), contents: &self.contents }))
+        let version = u16::from_le_bytes([v0, v1]);
+        if flags & PACKED == 0 {
+            return Ok(Some(Section { tag, version, contents: &self.contents }));
+        }
+        let wrong = SnapshotError::Malformed { tag, why: "it cannot be unpacked" };
+        let Some((len, packed)) = self.contents.split_first_chunk() else { return Err(wrong) };
+        let len = u32::from_le_bytes(*len) as usize;
+        // LZ4 makes at most 255 bytes of one.
+        if len > MOST || len / 255 > packed.len() {
+            return Err(wrong);
+        }
+        self.unpacked.resize(len, 0);
+        if decompress_into(packed, &mut self.unpacked).ok() != Some(len) {
+            return Err(wrong);
+        }
+        Ok(Some(Section { tag, version, contents: &self.unpacked }))
     }
 }

@@ -88,7 +88,7 @@ pub struct Contents {
     pub config: Config,
     /// Names, versions and lengths of all sections in order; the many sections of memory each by itself.
     pub sections: Vec<(Tag, u16, usize)>,
-    /// Sections of the host's own.
+    /// Sections of the host's own, 16 MiB of them at most.
     pub host: Vec<HostSection>,
 }
 
@@ -99,7 +99,7 @@ pub struct Contents {
 pub fn config(image: &mut impl Source) -> Result<Config, SnapshotError> {
     let mut reader = Reader::new(image)?;
     let mut opening = Opening::new();
-    while let Some(section) = reader.next()? {
+    while let Some(section) = reader.next_section()? {
         if !opening.take(section)? {
             break;
         }
@@ -117,15 +117,15 @@ pub fn inspect(image: &mut impl Source) -> Result<Contents, SnapshotError> {
     let mut opening = Opening::new();
     let (mut sections, mut host, mut opened) = (Vec::new(), Vec::new(), false);
     let mut room = MOST_HOST;
-    while let Some(section) = reader.next()? {
+    while let Some(section) = reader.next_section()? {
         let Section { tag, version, contents } = section;
         if sections.len() < MOST_SECTIONS {
             sections.push((tag, version, contents.len()));
         }
         if tag.0[0].is_ascii_lowercase() {
-            room = room
-                .checked_sub(contents.len())
-                .ok_or(SnapshotError::Malformed { tag, why: "the host's sections are too long" })?;
+            // Those that are too long for this are read by whoever made them.
+            let Some(left) = room.checked_sub(contents.len()) else { continue };
+            room = left;
             host.push(HostSection { tag, version, contents: contents.to_vec() });
         } else if !opened {
             opened = !opening.take(section)?;
@@ -268,7 +268,7 @@ impl Machine {
         let mut opening = Opening::new();
         let mut memory = Some((config, memory));
         let mut loading = None;
-        while let Some(section) = reader.next()? {
+        while let Some(section) = reader.next_section()? {
             if section.tag.0[0].is_ascii_lowercase() {
                 continue;
             }
@@ -315,6 +315,7 @@ impl Loading {
             kernel: image.kernel.or(wanted.kernel),
             bios: image.bios,
             vga_bios: image.vga_bios,
+            network_rom: image.network_rom,
             cards: image.cards,
             boot: image.boot,
             uuid: image.uuid,

@@ -69,7 +69,7 @@ pub(super) fn save(
         }
         scratch.piece.resize(HEAD + get_maximum_output_size(scratch.pages.len()), 0);
         let len = compress_into(&scratch.pages, &mut scratch.piece[HEAD..]).map_err(|_| Broken)?;
-        writer.section(tag, VERSION, &scratch.piece[..HEAD + len])?;
+        writer.raw(tag, VERSION, 0, &scratch.piece[..HEAD + len])?;
     }
     Ok(())
 }

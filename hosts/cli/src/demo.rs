@@ -29,19 +29,20 @@ pub(crate) fn run(mut args: RunArgs, steps: Vec<Step>) -> Result<Outcome, Failur
         args.serial.push(SerialSpec::Stdio);
     }
     if args.append.is_none() {
-        args.append = Some(format!("console=ttyS0 quiet {}", server.parameter()));
+        // On a busy host ticks are lost, and Linux then distrusts the one clock that is right.
+        args.append = Some(format!("console=ttyS0 quiet loglevel=3 tsc=reliable {}", server.parameter()));
     }
     setup::build(setup::Plan::new(args, steps)?)?.run()
 }
 
 /// One line that is written over and over; where nobody sees it move, each text once.
 #[derive(Default)]
-struct ProgressLine {
+pub(crate) struct ProgressLine {
     shown: String,
 }
 
 impl ProgressLine {
-    fn show(&mut self, text: &str) {
+    pub(crate) fn show(&mut self, text: &str) {
         if self.shown == text {
             return;
         }
@@ -58,7 +59,7 @@ impl ProgressLine {
         self.shown = text.to_owned();
     }
 
-    fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if !self.shown.is_empty() && io::stderr().is_terminal() {
             eprint!("\r\x1B[K");
         }

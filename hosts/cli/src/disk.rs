@@ -2,13 +2,16 @@
 
 use crate::args::disk::DiskCommand;
 use crate::args::run::RunArgs;
+use crate::monitor;
 use crate::outcome::{Failure, Outcome};
 use nomad86::config::{Config, IdeSlot};
-use nomad86::host::Drives;
+use nomad86::host::{Drives, Host};
+use nomad86::machine::{Machine, Refusal, Removable};
 use nomad86_host::disk::{
-    DiskFileError, DriveSpec, Finding, Format, Info, Interface, Layout, Media, SECTOR, SpecError,
+    DiskFileError, DriveSpec, Finding, Format, Info, Interface, Layout, Media, SECTOR, SpecError, Written,
     check_floppy, commit, create_overlay, create_raw, export, info, parse_size,
 };
+use std::path::Path;
 
 /// Place of the CD-ROM drive that a machine has unless something else is there.
 const CDROM: usize = 2;
@@ -26,7 +29,7 @@ pub(crate) fn run(command: &DiskCommand) -> Result<Outcome, Failure> {
         }
         DiskCommand::Info { file } => info(file).map(|info| print!("{}", describe(&info))),
         DiskCommand::Commit { file } => commit(file).map(|sectors| {
-            println!("{} KiB written to the base", sectors * SECTOR as u64 >> 10);
+            println!("{} KiB written to the base", sectors / 2);
         }),
         DiskCommand::Export { file, to } => export(file, to),
     };
@@ -91,9 +94,19 @@ fn spec_failure(error: SpecError) -> Failure {
     Failure::configuration(error.to_string())
 }
 
-/// Opens the images and says in the configuration which drives there are.
-pub(crate) fn open(layout: &Layout, snapshot: bool, config: &mut Config) -> Result<Drives, Failure> {
-    let mut drives = layout.open(snapshot).map_err(|error| wrong(&error))?;
+/// Whether the options name any drive.
+pub(crate) fn are_named(args: &RunArgs) -> bool {
+    let files = [&args.hda, &args.hdb, &args.hdc, &args.hdd, &args.cdrom, &args.fda, &args.fdb];
+    !args.drive.is_empty() || files.iter().any(|file| file.is_some())
+}
+
+/// Opens the images and says in the configuration which drives there are; with what each will forget.
+pub(crate) fn open(
+    layout: &Layout,
+    snapshot: bool,
+    config: &mut Config,
+) -> Result<(Drives, [Written; 6]), Failure> {
+    let (mut drives, written) = layout.open_keeping(snapshot).map_err(|error| wrong(&error))?;
     config.ide = layout.ide_slots();
     config.floppies = if layout.floppy[1].is_some() { 2 } else { 1 };
     for (spec, disk) in layout.floppy.iter().zip(&mut drives.floppy) {
@@ -104,5 +117,33 @@ pub(crate) fn open(layout: &Layout, snapshot: bool, config: &mut Config) -> Resu
             }
         }
     }
-    Ok(drives)
+    Ok((drives, written))
+}
+
+/// Puts another medium into a drive of the running machine, or takes it out.
+pub(crate) fn exchange(
+    machine: &mut Machine,
+    host: &mut Host,
+    drive: monitor::Drive,
+    path: Option<&Path>,
+) -> Result<(Removable, DriveSpec), String> {
+    let (place, spec) = match drive {
+        monitor::Drive::Cdrom => {
+            let slot = machine.config().ide.iter().position(|slot| *slot == IdeSlot::Cdrom);
+            (Removable::Cdrom(slot.unwrap_or(CDROM)), DriveSpec::cdrom(path.unwrap_or(Path::new(""))))
+        }
+        monitor::Drive::Floppy(n) => {
+            (Removable::Floppy(n), DriveSpec::floppy(n as u8, path.unwrap_or(Path::new(""))))
+        }
+    };
+    // An empty drive has no file.
+    let spec = DriveSpec { file: spec.file.clone().filter(|_| path.is_some()), ..spec };
+    let medium = nomad86_host::disk::open(&spec).map_err(|error| error.to_string())?;
+    match machine.exchange(place, medium, host) {
+        Ok(_) => Ok((place, spec)),
+        Err(error) => Err(match error.why {
+            Refusal::NoDrive => "this machine has no such drive".to_owned(),
+            Refusal::Locked => "the guest has locked the drive; it has been asked to let go".to_owned(),
+        }),
+    }
 }

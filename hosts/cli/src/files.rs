@@ -2,6 +2,7 @@
 
 use crate::outcome::Failure;
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 
 /// Reads a whole file; `what` it is stands in the message.
@@ -25,11 +26,29 @@ pub(crate) fn create(what: &str, path: &Path) -> Result<File, Failure> {
         .map_err(|error| Failure::configuration(format!("{what} {}: {}", path.display(), reason(&error))))
 }
 
+/// Writes a file that is there whole, or as it was before.
+pub(crate) fn replace(what: &str, path: &Path, contents: &[u8]) -> Result<(), Failure> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&part, path)).map_err(|error| {
+        // Only what is not whole stays behind.
+        let _ = fs::remove_file(&part);
+        Failure::host(format!("{what} {}: {}", path.display(), reason(&error)))
+    })
+}
+
 /// Why, without the number that the system adds.
 pub(crate) fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+    let mut text = error.to_string();
+    if let Some(start) = text.find(" (os error ")
+        && let Some(len) = text[start..].find(')')
+    {
+        text.replace_range(start..=start + len, "");
     }
+    text
 }

@@ -4,8 +4,11 @@ use crate::files;
 use crate::outcome::Failure;
 use std::path::{Path, PathBuf};
 
+/// iPXE for the PCI network card, as QEMU's users have it.
+const NETWORK: [&str; 2] = ["pxe-ne2k_pci.rom", "10ec8029.rom"];
+
 /// Folders of Debian, Fedora, Arch, Homebrew and others.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "/usr/share/seabios",
     "/usr/share/qemu",
     "/usr/share/qemu-kvm",
@@ -13,6 +16,7 @@ const FOLDERS: [&str; 7] = [
     "/opt/homebrew/share/qemu",
     "/usr/share/vgabios",
     "/usr/local/share/seabios",
+    "/usr/lib/ipxe/qemu",
 ];
 /// SeaBIOS with all its drivers, then the smaller build.
 const BIOS: [&str; 2] = ["bios-256k.bin", "bios.bin"];
@@ -29,6 +33,11 @@ pub(crate) struct Firmware {
 fn find(extra: Option<&Path>, names: &[&str]) -> Option<PathBuf> {
     let folders = extra.into_iter().chain(FOLDERS.iter().map(Path::new));
     folders.flat_map(|folder| names.iter().map(move |name| folder.join(name))).find(|path| path.is_file())
+}
+
+/// Files of a BIOS and a VGA BIOS on this system.
+pub(crate) fn installed() -> (Option<PathBuf>, Option<PathBuf>) {
+    (find(None, &BIOS), find(None, &VGA))
 }
 
 /// The images that were named, or found. `needed` says that there must be a BIOS.
@@ -62,4 +71,20 @@ pub(crate) fn load(
         None => Vec::new(),
     };
     Ok(Firmware { bios: bios.unwrap_or_default(), vga_bios })
+}
+
+/// The network card's boot ROM: the one that was named, or iPXE when starting over the network is asked for.
+pub(crate) fn network(named: Option<&Path>, folder: Option<&Path>, wanted: bool) -> Result<Vec<u8>, Failure> {
+    match named {
+        Some(path) => files::read("option ROM", path),
+        None if wanted => {
+            let path = find(folder, &NETWORK).ok_or_else(|| {
+                Failure::configuration(
+                    "no boot ROM for the network card found: install iPXE (package ipxe-qemu), or give one with --option-rom FILE",
+                )
+            })?;
+            files::read("option ROM", &path)
+        }
+        None => Ok(Vec::new()),
+    }
 }

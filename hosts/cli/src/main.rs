@@ -8,28 +8,37 @@
 //! | [`lines`], [`network`], [`firmware`] | far ends of serial lines, cables, firmware images |
 //! | [`screenshot`] | the screen as a file |
 //! | [`script`] | `--expect`, `--type` and the like |
+//! | [`monitor`] | commands for the running machine |
 //! | [`state`] | saving and restoring, `snapshot` |
-//! | [`terminal`] | the user's terminal, left as it was found |
-//! | [`demo`], [`relay`], [`bench`] | the other subcommands |
+//! | [`terminal`], [`display`] | the user's terminal, left as it was found, and the machine's screen on it |
+//! | [`stats`], [`trace`] | what a machine did, and what it does |
+//! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
+//! | [`report`], [`screenshot`] | the processor's state, the screen as a file |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
 mod bench;
 mod demo;
 mod disk;
+mod display;
 mod files;
 mod firmware;
 mod lines;
+mod monitor;
 mod network;
 mod outcome;
 mod relay;
+mod report;
 mod screenshot;
 mod script;
+mod serve;
 mod session;
 mod setup;
 mod state;
+mod stats;
 mod terminal;
+mod trace;
 
 use args::{Cli, Command};
 use clap::error::ErrorKind;
@@ -105,6 +114,8 @@ fn dispatch(command: Command, steps: Vec<script::Step>) -> Result<Outcome, Failu
         Command::Disk(command) => disk::run(&command),
         Command::Snapshot(command) => state::command(&command),
         Command::Relay(args) => relay::run(&args),
+        Command::Trace(args) => trace::run(*args, steps),
+        Command::Serve(args) => serve::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -8,16 +8,14 @@ use nomad86::host::Network;
 use nomad86::net::MacAddress;
 use nomad86_host::net::Mac;
 use nomad86_host::net::bell::Bell;
-use nomad86_host::net::hub::Hub;
-use nomad86_host::net::hub::client::HubClient;
-use nomad86_host::net::hub::server::HubServer;
-use nomad86_host::net::nat::{Nat, NatConfig};
+use nomad86_host::net::open::{Cable, Meter};
 use nomad86_host::net::pcap::Capture;
-use nomad86_host::net::relay::{RelayClient, RelayConfig};
-use nomad86_host::net::spec::{Backend, HubSpec, Model, NicSpec};
-use nomad86_host::net::tap::Tap;
+use nomad86_host::net::spec::{Backend, Model, NicSpec};
 use std::hash::{BuildHasher, RandomState};
-use std::io;
+use std::time::{Duration, Instant};
+
+/// How often back ends are asked whether they work.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// The cards that the options ask for: one on a user-mode network when none says anything.
 pub(crate) fn specs(args: &RunArgs) -> Result<Vec<NicSpec>, Failure> {
@@ -54,20 +52,15 @@ pub(crate) fn card(spec: &mut NicSpec) -> Result<Card, Failure> {
     if spec.slot.is_some() {
         return Err(Failure::configuration("--nic addr=: places of cards cannot be chosen; leave it out"));
     }
-    if !spec.shape.is_clear() {
-        return Err(Failure::configuration(
-            "--nic: loss, delay, rate and the like are not available; leave them out",
-        ));
-    }
     Ok(Card { model, mac: MacAddress(mac.0) })
 }
 
-/// Back ends, and what must live as long as they do.
+/// Back ends, and what is known of them.
 #[derive(Default)]
 pub(crate) struct Cables {
     pub(crate) networks: Vec<Box<dyn Network>>,
-    servers: Vec<HubServer>,
-    captures: Vec<Capture>,
+    meters: Vec<(Meter, Option<String>)>,
+    looked: Option<Instant>,
 }
 
 impl Cables {
@@ -78,60 +71,73 @@ impl Cables {
         capture: Option<&Capture>,
         bell: &Bell,
     ) -> Result<(), Failure> {
-        let mut network = self.start(spec, bell)?;
-        let own = match &spec.pcap {
-            Some(path) => Some(Capture::create(path).map_err(|error| {
-                Failure::configuration(format!("pcap={}: {}", path.display(), files::reason(&error)))
-            })?),
-            None => None,
+        let name = kind(&spec.backend);
+        let cable = match (spec.open(bell.clone()), &spec.backend) {
+            (Ok(cable), _) => cable,
+            // Something of the system is missing that the guest can do without.
+            (Err(error), Backend::Tap(_)) => {
+                eprintln!("nomad86: --nic {name}: {}; the card is not connected", files::reason(&error));
+                Cable { network: Box::new(Unplugged), meters: Vec::new(), listening: Vec::new() }
+            }
+            (Err(error), _) => {
+                return Err(Failure::configuration(format!("--nic {name}: {}", files::reason(&error))));
+            }
         };
-        for capture in own.iter().chain(capture) {
-            let name = format!("card {}", self.networks.len());
-            network = Box::new(capture.wrap(&name, Shim(network)));
+        self.meters.extend(cable.meters.into_iter().map(|meter| (meter, None)));
+        let mut network: Box<dyn Network> = cable.network;
+        if let Some(capture) = capture {
+            network = Box::new(capture.wrap(&format!("card {}", self.networks.len()), Shim(network)));
         }
-        self.captures.extend(own);
         self.networks.push(network);
         Ok(())
     }
 
-    fn start(&mut self, spec: &NicSpec, bell: &Bell) -> Result<Box<dyn Network>, Failure> {
-        let wrong = |what: &str, error: &io::Error, remedy: &str| {
-            Failure::configuration(format!("{what}: {}{remedy}", files::reason(error)))
-        };
-        Ok(match &spec.backend {
-            Backend::Unplugged => Box::new(nomad86::host::Null),
-            Backend::User(config) => Box::new(Nat::start(NatConfig::clone(config), bell.clone()).map_err(
-                |error| wrong("--nic user", &error, "; is a port of hostfwd= in use by another program?"),
-            )?),
-            Backend::Tap(name) => Box::new(Tap::open(name.as_deref(), bell.clone()).map_err(|error| {
-                wrong(
-                    "--nic tap",
-                    &error,
-                    "; without root, a device made beforehand is needed (ip tuntap add mode tap user \"$USER\"), \
-                     or use --nic user",
-                )
-            })?),
-            Backend::Relay(relay) => {
-                let mut config = RelayConfig::new(relay.url.clone());
-                config.ca.clone_from(&relay.ca);
-                config.token.clone_from(&relay.token);
-                config.mac = spec.mac;
-                let client = RelayClient::start(config, bell.clone());
-                Box::new(client.map_err(|error| wrong("--nic ws", &error, ""))?)
+    /// What has become of the networks since the last call: a line for each that has stopped working, or works
+    /// again.
+    pub(crate) fn news(&mut self) -> Vec<String> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Vec::new();
+        }
+        self.looked = Some(Instant::now());
+        let mut lines = Vec::new();
+        for (meter, told) in &mut self.meters {
+            let trouble = meter.trouble();
+            if trouble == *told {
+                continue;
             }
-            Backend::Hub(HubSpec::Named(name)) => Box::new(Hub::named(name).port(bell.clone())),
-            Backend::Hub(HubSpec::Listen(name, address)) => {
-                let hub = Hub::named(name);
-                let server = HubServer::start(hub.clone(), address)
-                    .map_err(|error| wrong(&format!("--nic hub,listen={address}"), &error, ""))?;
-                self.servers.push(server);
-                Box::new(hub.port(bell.clone()))
-            }
-            Backend::Hub(HubSpec::Connect(address)) => Box::new(
-                HubClient::start(address.clone(), bell.clone())
-                    .map_err(|error| wrong(&format!("--nic hub,connect={address}"), &error, ""))?,
-            ),
-        })
+            lines.push(match &trouble {
+                Some(why) => format!("network: {why}; trying again"),
+                None => "network: connected".to_owned(),
+            });
+            *told = trouble;
+        }
+        lines
+    }
+}
+
+/// The word that stands behind `--nic`.
+fn kind(backend: &Backend) -> &'static str {
+    match backend {
+        Backend::Unplugged => "none",
+        Backend::User(_) => "user",
+        Backend::Tap(_) => "tap",
+        Backend::Relay(_) => "ws",
+        Backend::Hub(_) => "hub",
+    }
+}
+
+/// A socket without a cable.
+struct Unplugged;
+
+impl Network for Unplugged {
+    fn transmit(&mut self, _frame: &[u8]) {}
+
+    fn receive<'b>(&mut self, _buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        None
+    }
+
+    fn link(&self) -> bool {
+        false
     }
 }
 

@@ -77,7 +77,7 @@ fn config(args: &RelayArgs) -> Result<RelayServerConfig, Failure> {
 }
 
 /// Cables are named as for cards; a relay can lead to some of them.
-fn uplink(text: &str) -> Result<Uplink, Failure> {
+pub(crate) fn uplink(text: &str) -> Result<Uplink, Failure> {
     match text {
         "none" => return Ok(Uplink::None),
         "dhcp" => return Ok(Uplink::Dhcp),

@@ -1,20 +1,25 @@
 //! The loop around the machine: input to it, output from it, and sleep while it has nothing to do.
 
 use crate::args::values::DisplaySpec;
+use crate::display::TerminalDisplay;
 use crate::lines::End;
+use crate::monitor::{self, Prompt};
 use crate::network::Cables;
 use crate::outcome::{Failure, Outcome};
-use crate::screenshot;
 use crate::script::Script;
 use crate::setup::Plan;
 use crate::state::Saver;
+use crate::stats;
 use crate::terminal;
-use nomad86::host::Host;
+use crate::{files, report, screenshot};
+use nomad86::host::{Console, Host, InputEvent, Key};
 use nomad86::machine::{Exit, Machine};
-use nomad86_host::input::InputQueue;
+use nomad86_host::input::{InputQueue, chord_named};
 use nomad86_host::net::bell::Bedside;
 use nomad86_host::screen::{Screen, State, Wish};
+use nomad86_host::screenshot::Picture;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -22,28 +27,35 @@ use std::time::{Duration, Instant};
 const BUDGET: Duration = Duration::from_millis(10);
 /// How often the screen is searched for text.
 const SEARCH: Duration = Duration::from_millis(100);
+/// The same while there are keys that the guest has not taken.
+const TYPING: Duration = Duration::from_millis(5);
 /// The longest sleep of an idle machine.
 const NAP: Duration = Duration::from_millis(500);
 
 /// A machine with all around it.
 pub(crate) struct Session {
-    machine: Machine,
-    host: Host,
+    pub(crate) machine: Machine,
+    pub(crate) host: Host,
     ends: Vec<End>,
     input: InputQueue,
     bedside: Bedside,
     script: Script,
     plan: Plan,
     saver: Saver,
-    /// Must outlive the host's networks.
-    _cables: Cables,
+    cables: Cables,
     /// What shows the machine, if anything does.
     pub(crate) screen: Option<Box<dyn Screen>>,
+    /// The terminal, when the machine's screen is there.
+    display: Option<TerminalDisplay>,
     /// The user has stopped the machine.
     paused: bool,
     keyboard: Option<Receiver<Vec<u8>>>,
     /// Ctrl-A was pressed.
     escape: bool,
+    /// Ctrl-A c was pressed: what is typed goes to the monitor.
+    prompt: Option<Prompt>,
+    /// The monitor's own far end: its number among the ends, and the line being received.
+    remote: Option<(usize, Prompt)>,
     raw: bool,
     /// Virtual time is held back to the host's.
     paced: bool,
@@ -61,10 +73,13 @@ impl Session {
         input: InputQueue,
         bedside: Bedside,
         cables: Cables,
+        saver: Saver,
         paced: bool,
     ) -> Result<Self, Failure> {
         let script = Script::new(plan.steps.clone(), ends.len());
         let now = Instant::now();
+        // It was opened last.
+        let remote = plan.args.monitor.as_ref().map(|_| (ends.len() - 1, Prompt::default()));
         Ok(Self {
             machine,
             host,
@@ -72,13 +87,16 @@ impl Session {
             input,
             bedside,
             script,
-            saver: Saver::new(&plan),
+            saver,
             plan,
-            _cables: cables,
+            cables,
             screen: None,
+            display: None,
             paused: false,
             keyboard: None,
             escape: false,
+            prompt: None,
+            remote,
             raw: false,
             paced,
             begun: now,
@@ -94,16 +112,32 @@ impl Session {
             self.raw = io::stdin().is_terminal() && io::stdout().is_terminal() && terminal::make_raw();
             self.keyboard = Some(terminal::reader(self.bedside.bell()));
         }
+        if let DisplaySpec::Terminal(graphics) = self.plan.display {
+            self.display = Some(TerminalDisplay::open(graphics).map_err(output)?);
+        }
         self.begun = Instant::now();
         let outcome = self.live();
         if let Some(path) = &self.plan.args.screenshot {
             screenshot::at_end(&self.machine, path)?;
         }
+        if let Some(path) = &self.plan.args.dump_state {
+            let state = report::json(&self.machine, &self.plan.args.dump_memory);
+            files::replace("--dump-state", path, format!("{state:#}\n").as_bytes())?;
+        }
         terminal::restore();
+        if self.plan.args.stats {
+            eprint!("{}", stats::text(&self.machine, self.begun.elapsed()));
+        }
+        if let Some(path) = &self.plan.args.perf_map {
+            let path = if path.as_os_str().is_empty() { stats::perf_map_default() } else { path.clone() };
+            stats::perf_map(&self.machine, &path).map_err(|error| {
+                Failure::host(format!("--perf-map {}: {}", path.display(), crate::files::reason(&error)))
+            })?;
+        }
         if let Ok(Outcome::Timeout(Some(_)) | Outcome::NotSeen(_)) = outcome {
             self.show_last();
         }
-        self.saver.end(&mut self.machine, outcome?)
+        self.saver.end(&mut self.machine, &mut self.host, outcome?)
     }
 
     fn live(&mut self) -> Result<Outcome, Failure> {
@@ -116,8 +150,11 @@ impl Session {
             if let Some(outcome) = self.show(exit) {
                 return Ok(outcome);
             }
-            self.speak()
-                .map_err(|error| Failure::host(format!("output: {}", crate::files::reason(&error))))?;
+            self.speak().map_err(output)?;
+            if let Some(display) = &mut self.display {
+                display.show(&self.machine).map_err(output)?;
+            }
+            self.tell();
             self.search();
             if self.script.fulfilled() {
                 return Ok(Outcome::Expected);
@@ -153,9 +190,9 @@ impl Session {
                 self.machine.reset(&mut self.host);
                 self.plan.args.no_reboot.then_some(Outcome::Reset)
             }
-            Exit::TripleFault => Some(Outcome::TripleFault(String::new())),
+            Exit::TripleFault => Some(Outcome::TripleFault(report::text(&self.machine))),
             Exit::Halted if self.paused => None,
-            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(String::new())),
+            Exit::Halted => self.plan.args.exit_on_halt.then(|| Outcome::Halted(report::text(&self.machine))),
         }
     }
 
@@ -172,6 +209,12 @@ impl Session {
         }
         if let Some(screen) = &self.screen {
             pause = pause.min(screen.patience());
+        }
+        if let Some(display) = &self.display {
+            pause = pause.min(display.patience());
+        }
+        if self.input.waiting() > 0 {
+            pause = pause.min(TYPING);
         }
         if let Some(timeout) = self.plan.args.timeout {
             pause = pause.min(timeout.saturating_sub(self.begun.elapsed()));
@@ -196,7 +239,10 @@ impl Session {
             Wish::Quit => return Some(Outcome::Quit),
             Wish::Pause => self.paused = !self.paused,
             Wish::Screenshot => screen.tell(&screenshot::on_demand(&self.machine)),
-            Wish::Save => screen.tell("this machine's state cannot be saved yet"),
+            Wish::Save => {
+                let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, &mut self.host, None);
+                screen.tell(&said);
+            }
         }
         None
     }
@@ -206,9 +252,17 @@ impl Session {
         if let Some(number) = terminal::signal() {
             return Some(Outcome::Signal(number));
         }
-        terminal::continued();
+        if terminal::continued()
+            && let Some(display) = &mut self.display
+        {
+            // Showing it will fail as well, and is told of.
+            let _ = display.again();
+        }
         if terminal::asked_to_save() {
             self.save();
+        }
+        if let Some(outcome) = self.hear_remote() {
+            return Some(outcome);
         }
         while self.ends.iter().all(|end| !end.is_full())
             && let Some(bytes) = self.keyboard.as_ref().and_then(|keyboard| keyboard.try_recv().ok())
@@ -224,6 +278,20 @@ impl Session {
                     (true, b'x') => return Some(Outcome::Quit),
                     (true, b'h' | b'?') => self.say(HELP),
                     (true, b's') => self.save(),
+                    (true, b'p') => {
+                        let said = screenshot::on_demand(&self.machine);
+                        self.say(&format!("\nnomad86: {said}\n"));
+                    }
+                    (true, b'd') => self.input.chord(&[Key::ControlLeft, Key::AltLeft, Key::Delete]),
+                    (true, digit @ b'1'..=b'9') => {
+                        self.input.chord(&[Key::AltLeft, FUNCTION_KEYS[usize::from(digit - b'1')]]);
+                    }
+                    (true, b'c') => self.switch(),
+                    (false, byte) if self.prompt.is_some() => {
+                        if let Some(outcome) = self.prompted(byte) {
+                            return Some(outcome);
+                        }
+                    }
                     (true, 0x01) | (false, _) => plain.push(byte),
                     (true, _) => {}
                 }
@@ -233,21 +301,168 @@ impl Session {
         None
     }
 
+    /// Between the guest and the monitor.
+    fn switch(&mut self) {
+        self.prompt = match self.prompt {
+            None => {
+                self.say(&format!("\n{}", Prompt::text()));
+                Some(Prompt::new(true))
+            }
+            Some(_) => {
+                self.say("\n");
+                None
+            }
+        };
+    }
+
+    /// A byte that was typed at the monitor's prompt.
+    fn prompted(&mut self, byte: u8) -> Option<Outcome> {
+        let mut out = String::new();
+        let line = self.prompt.as_mut()?.take(byte, &mut out);
+        self.say(&out);
+        let (said, outcome) = self.command(&line?);
+        self.say(&format!("{said}{}", Prompt::text()));
+        outcome
+    }
+
+    /// What has come to the far end of `--monitor`.
+    fn hear_remote(&mut self) -> Option<Outcome> {
+        let (number, mut prompt) = self.remote.take()?;
+        let mut line = self.ends.get(number)?.line.clone();
+        let mut outcome = None;
+        while outcome.is_none()
+            && let Some(byte) = line.read()
+        {
+            if let Some(command) = prompt.take(byte, &mut String::new()) {
+                let said;
+                (said, outcome) = self.command(&command);
+                said.bytes().chain(Prompt::text().bytes()).for_each(|byte| line.write(byte));
+            }
+        }
+        self.remote = Some((number, prompt));
+        outcome
+    }
+
+    /// Does what a line at the monitor says; what there is to say of it, and whether that is the end.
+    fn command(&mut self, line: &str) -> (String, Option<Outcome>) {
+        let command = match monitor::parse(line) {
+            Ok(Some(command)) => command,
+            Ok(None) => return (String::new(), None),
+            Err(why) => return (format!("{why}\n"), None),
+        };
+        let said = match command {
+            monitor::Command::Quit => return (String::new(), Some(Outcome::Quit)),
+            monitor::Command::Help => return (monitor::help(), None),
+            monitor::Command::Info(topic) => return (self.info(topic), None),
+            monitor::Command::Save(path) => {
+                let (Ok(said) | Err(said)) =
+                    self.saver.save(&mut self.machine, &mut self.host, path.as_deref());
+                said
+            }
+            monitor::Command::Reset => {
+                self.machine.reset(&mut self.host);
+                String::new()
+            }
+            monitor::Command::PowerDown => {
+                self.input.push(InputEvent::Power);
+                String::new()
+            }
+            monitor::Command::Stop | monitor::Command::Continue => {
+                self.paused = command == monitor::Command::Stop;
+                String::new()
+            }
+            monitor::Command::Screendump(path) => match Picture::of(&self.machine).save(&path) {
+                Ok(()) => String::new(),
+                Err(error) => format!("{}: {}", path.display(), crate::files::reason(&error)),
+            },
+            monitor::Command::Change(drive, path) => self.change(drive, Some(&path)),
+            monitor::Command::Eject(drive) => self.change(drive, None),
+            monitor::Command::SendKeys(keys) => match chord_named(&keys) {
+                Some(chord) => {
+                    self.input.chord(&chord);
+                    String::new()
+                }
+                None => "name keys as in ctrl-alt-delete".to_owned(),
+            },
+        };
+        (if said.is_empty() { said } else { format!("{said}\n") }, None)
+    }
+
+    /// The answer to `info`.
+    fn info(&self, topic: monitor::Topic) -> String {
+        use std::fmt::Write;
+        let mut text = String::new();
+        let cpu = &self.machine.cpu;
+        let _ = match topic {
+            monitor::Topic::Status => {
+                let state = if self.paused { "paused" } else { "running" };
+                writeln!(text, "{state}, {} instructions in {:?}", cpu.count, self.machine.now())
+            }
+            monitor::Topic::Network => (0..self.machine.config().cards.len()).try_for_each(|card| {
+                let (Some(macs), Some(frames)) =
+                    (self.machine.devices.ne2k.macs(card), self.machine.devices.ne2k.counters(card))
+                else {
+                    return Ok(());
+                };
+                writeln!(
+                    text,
+                    "card {card}: {} in the guest, {} on the wire; {} frames out, {} in",
+                    macs.guest, macs.wire, frames.outbound, frames.inbound
+                )
+            }),
+            monitor::Topic::Registers => {
+                let names = ["EAX", "ECX", "EDX", "EBX", "ESP", "EBP", "ESI", "EDI"];
+                let values = names.iter().zip(&cpu.regs).map(|(name, value)| format!("{name}={value:08x}"));
+                let values: Vec<String> = values.collect();
+                writeln!(text, "{}\n{}", values[..4].join(" "), values[4..].join(" ")).and_then(|()| {
+                    writeln!(
+                        text,
+                        "EIP={:08x} EFL={:08x} CPL={} CR0={:08x} CR2={:08x} CR3={:08x} CR4={:08x}",
+                        cpu.eip,
+                        cpu.flags.image(),
+                        cpu.cpl,
+                        cpu.cr0,
+                        cpu.cr2,
+                        cpu.cr3,
+                        cpu.cr4
+                    )
+                })
+            }
+        };
+        text
+    }
+
+    /// Exchanges a drive's medium.
+    fn change(&mut self, drive: monitor::Drive, path: Option<&Path>) -> String {
+        match crate::disk::exchange(&mut self.machine, &mut self.host, drive, path) {
+            Ok((place, spec)) => {
+                self.saver.exchanged(place, spec);
+                String::new()
+            }
+            Err(why) => why,
+        }
+    }
+
     /// Saves the machine's state and says so.
     fn save(&mut self) {
-        let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, None);
+        let (Ok(said) | Err(said)) = self.saver.save(&mut self.machine, &mut self.host, None);
         self.say(&format!("\nnomad86: {said}\n"));
     }
 
     /// Bytes from the terminal for the guest.
     fn typed(&mut self, bytes: &[u8]) {
-        if let Some(end) = self.ends.iter_mut().find(|end| end.is_terminal()) {
+        if let Some(display) = &mut self.display {
+            display.typed(bytes, &self.input);
+        } else if let Some(end) = self.ends.iter_mut().find(|end| end.is_terminal()) {
             end.send(bytes);
         }
     }
 
     /// Text for the user beside the guest's.
-    fn say(&self, text: &str) {
+    fn say(&mut self, text: &str) {
+        if let Some(display) = &mut self.display {
+            return display.tell(text);
+        }
         let mut out = io::stderr().lock();
         let _ = out.write_all(text.replace('\n', "\r\n").as_bytes()).and_then(|()| out.flush());
     }
@@ -257,6 +472,18 @@ impl Session {
         let Some(screen) = self.machine.devices.vga.text_screen(&self.machine.board.memory) else { return };
         let rows = (0..screen.rows).map(|row| screen.row(row)).filter(|row| !row.is_empty());
         rows.for_each(|row| eprintln!("| {row}"));
+    }
+
+    /// Tells what has become of the networks, where it does not disturb the picture.
+    fn tell(&mut self) {
+        if matches!(self.plan.display, DisplaySpec::Terminal(_)) {
+            return;
+        }
+        let end = if self.raw { "\r\n" } else { "\n" };
+        for line in self.cables.news() {
+            // Nobody reads what cannot be written.
+            let _ = write!(io::stderr(), "nomad86: {line}{end}");
+        }
     }
 
     fn act(&mut self) {
@@ -299,9 +526,21 @@ impl Session {
     }
 }
 
+/// Output could not be written.
+fn output(error: io::Error) -> Failure {
+    Failure::host(format!("output: {}", crate::files::reason(&error)))
+}
+
+const FUNCTION_KEYS: [Key; 9] =
+    [Key::F1, Key::F2, Key::F3, Key::F4, Key::F5, Key::F6, Key::F7, Key::F8, Key::F9];
+
 const HELP: &str = "
 Ctrl-A h   this help
 Ctrl-A s   save the machine's state
+Ctrl-A c   to the monitor, and back
+Ctrl-A p   write the screen to a PNG file
+Ctrl-A d   press Ctrl-Alt-Delete
+Ctrl-A 1 to 9   press Alt-F1 to Alt-F9
 Ctrl-A x   end the machine
 Ctrl-A Ctrl-A   send Ctrl-A
 ";

@@ -7,8 +7,9 @@ use crate::network::{self, Cables};
 use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
+use crate::state::Saver;
 use crate::{disk, files, firmware, state};
-use nomad86::config::{ClockMode, Config, Kernel};
+use nomad86::config::{BootDevice, ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
@@ -150,14 +151,20 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         args.firmware_folder.as_deref(),
         plan.needs_bios(),
     )?;
+    let boot = args.boot.as_ref().map(|boot| boot.0.clone()).unwrap_or_default();
     let mut config = Config {
+        network_rom: firmware::network(
+            args.option_rom.as_deref(),
+            args.firmware_folder.as_deref(),
+            boot.contains(&BootDevice::Network),
+        )?,
         bios: firmware.bios,
         vga_bios: firmware.vga_bios,
         kernel,
         memory: args.memory.map_or(128 << 20, |size| size.0),
         cpu: args.cpu.map(|cpu| cpu.0).unwrap_or_default(),
         clock: args.icount.map(|clock| clock.mode).unwrap_or_default(),
-        boot: args.boot.as_ref().map(|boot| boot.0.clone()).unwrap_or_default(),
+        boot,
         post_port: args.post_log.as_ref().map(|log| log.port),
         uuid: args.uuid.map(|uuid| uuid.0).unwrap_or_default(),
         ..Config::default()
@@ -172,9 +179,12 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     for spec in &mut plan.nics {
         config.cards.push(network::card(spec)?);
     }
-    let drives = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
+    if let Some(path) = plan.args.restore.clone() {
+        state::adopt_disks(&mut plan, &path)?;
+    }
+    let (drives, written) = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
     let mut machine = match plan.args.restore.clone() {
-        Some(path) => state::restore(&mut plan, config, &path)?,
+        Some(path) => state::restore(&mut plan, config, &path, &written)?,
         None => {
             let memory = GuestMemory::allocate(config.memory_needed())
                 .map_err(|error| Failure::configuration(error.to_string()))?;
@@ -183,19 +193,7 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     };
     let args = &plan.args;
     let clock = machine.config().clock;
-    if args.engine == Some(Engine::Recompiler) {
-        // 64 MiB of code; without executable memory the machine goes on interpreting, and says so.
-        match DualMapping::new(64 << 20) {
-            Ok(memory) => {
-                if !machine.use_jit(Box::new(memory), false) {
-                    eprintln!("nomad86: this processor has no recompiler; the machine interprets");
-                }
-            }
-            Err(error) => {
-                eprintln!("nomad86: no memory for translated code ({error}); the machine interprets")
-            }
-        }
-    }
+    recompile(&mut machine, args);
 
     let bedside = Bedside::default();
     let bell = bedside.bell();
@@ -218,6 +216,9 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         host.post = Box::new(end.line.clone());
         ends.push(end);
     }
+    if let Some(spec) = &plan.args.monitor {
+        ends.push(End::open("--monitor", spec, &bell)?);
+    }
     let capture = match &plan.args.pcap {
         Some(path) => Some(Capture::create(path).map_err(|error| {
             Failure::configuration(format!("--pcap {}: {}", path.display(), files::reason(&error)))
@@ -229,8 +230,10 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         cables.plug(spec, capture.as_ref(), &bell)?;
     }
     host.networks = std::mem::take(&mut cables.networks);
-    // Power on: drives look at their media.
-    machine.reset(&mut host);
+    if plan.args.restore.is_none() {
+        // Power on: drives look at their media.
+        machine.reset(&mut host);
+    }
     let paced = match clock {
         ClockMode::Host => false,
         ClockMode::Virtual { .. } => plan.args.icount.is_some_and(|clock| clock.sleep),
@@ -242,7 +245,8 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     };
     #[cfg(not(feature = "sdl"))]
     let screen = None;
-    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, paced)?;
+    let saver = Saver::new(&plan, written);
+    let mut session = Session::new(plan, machine, host, ends, input, bedside, cables, saver, paced)?;
     session.screen = screen;
     Ok(session)
 }
@@ -254,6 +258,32 @@ fn window(host: &mut Host, input: &InputQueue) -> Result<Box<dyn nomad86_host::s
         Failure::configuration(format!("--display sdl: {error}; use --display term or --display none"))
     })?;
     Ok(Box::new(window))
+}
+
+/// Gives the machine its recompiler: by default wherever there is one. Without executable memory the machine
+/// goes on interpreting, and says so.
+fn recompile(machine: &mut Machine, args: &RunArgs) {
+    const CODE: usize = 64 << 20;
+    let asked = args.engine == Some(Engine::Recompiler);
+    if args.engine == Some(Engine::Interpreter) || !asked && !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    // Where time is counted in instructions, runs repeat to the last bit, under either engine.
+    let precise = matches!(machine.config().clock, ClockMode::Virtual { .. });
+    match DualMapping::new(CODE) {
+        Ok(memory) => {
+            if !machine.use_jit(Box::new(memory), precise) {
+                eprintln!("nomad86: this processor has no recompiler; the machine interprets");
+            }
+        }
+        Err(error) => eprintln!(
+            "nomad86: no executable memory for translated code ({}); the machine interprets, several times slower",
+            files::reason(&error)
+        ),
+    }
+    if let (Some(jit), Some(threshold)) = (&mut machine.jit, args.jit_threshold) {
+        jit.set_threshold(threshold);
+    }
 }
 
 /// What is added to the host's civil time, in nanoseconds.

@@ -1,13 +1,18 @@
 //! `--restore`, `--save` and `nomad86 snapshot`.
 
+mod disks;
+
 use crate::args::snapshot::Snapshot;
+use crate::disk;
 use crate::outcome::{Failure, Outcome};
 use crate::setup::Plan;
 use nomad86::config::Config;
-use nomad86::machine::Machine;
+use nomad86::host::Host;
+use nomad86::machine::{Machine, Removable};
 use nomad86::memory::GuestMemory;
 use nomad86::net::{MacAddress, MacPolicy};
 use nomad86::snapshot::{self, RestoreOptions, Restored, Tag};
+use nomad86_host::disk::{DriveSpec, Layout, Written};
 use nomad86_host::net::Mac;
 use nomad86_host::net::spec::{Backend, NicSpec};
 use nomad86_host::state::{self, Image, StateError};
@@ -33,9 +38,15 @@ fn policy(plan: &Plan) -> MacPolicy {
 }
 
 /// The machine of an image. What the options say of it must agree with the image.
-pub(crate) fn restore(plan: &mut Plan, options: Config, path: &Path) -> Result<Machine, Failure> {
+pub(crate) fn restore(
+    plan: &mut Plan,
+    options: Config,
+    path: &Path,
+    written: &[Written; 6],
+) -> Result<Machine, Failure> {
     let mut image = Image::open(path).map_err(wrong)?;
-    let mut config = image.read(|image| snapshot::config(image)).map_err(wrong)?;
+    image.read(|image| disks::load_written(image, written)).map_err(wrong)?;
+    let mut config = image.read(snapshot::config).map_err(wrong)?;
     adopt(plan, options, &mut config);
     attach(plan, &config, path)?;
     let memory = GuestMemory::allocate(config.memory_needed())
@@ -77,8 +88,28 @@ fn adopt(plan: &Plan, options: Config, config: &mut Config) {
     if args.post_log.is_some() {
         config.post_port = options.post_port;
     }
+    // The drives are open by now.
+    (config.ide, config.floppies) = (options.ide, options.floppies);
     // A kernel that was too long for the image.
     config.kernel = config.kernel.take().or(options.kernel);
+}
+
+/// The disks of an image's machine, where the options name none; each file must be as it was.
+pub(crate) fn adopt_disks(plan: &mut Plan, path: &Path) -> Result<(), Failure> {
+    let contents = Image::open(path).and_then(|mut image| image.inspect()).map_err(wrong)?;
+    let Some(saved) = disks::Saved::find(&contents.host) else {
+        // Saved by a host that keeps its disks elsewhere.
+        return Ok(());
+    };
+    let saved = saved.map_err(|why| Failure::configuration(format!("{}: {why}", path.display())))?;
+    if !disk::are_named(&plan.args) {
+        plan.disks =
+            saved.layout().map_err(|why| Failure::configuration(format!("{}: {why}", path.display())))?;
+    }
+    if !plan.args.changed_disks {
+        saved.check(&plan.disks).map_err(Failure::configuration)?;
+    }
+    Ok(())
 }
 
 /// A cable for each card of the image.
@@ -118,16 +149,41 @@ fn address(plan: &mut Plan, machine: &mut Machine, policy: MacPolicy) -> Result<
 pub(crate) struct Saver {
     path: PathBuf,
     at_end: bool,
+    layout: Layout,
+    snapshot: bool,
+    written: [Written; 6],
 }
 
 impl Saver {
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan, written: [Written; 6]) -> Self {
         let path = plan.args.save.clone();
-        Self { at_end: path.is_some(), path: path.unwrap_or_else(|| PathBuf::from(USUAL)) }
+        Self {
+            at_end: path.is_some(),
+            path: path.unwrap_or_else(|| PathBuf::from(USUAL)),
+            layout: plan.disks.clone(),
+            snapshot: plan.args.snapshot,
+            written,
+        }
+    }
+
+    /// Another medium is in a drive.
+    pub(crate) fn exchanged(&mut self, place: Removable, spec: DriveSpec) {
+        let drive = match place {
+            Removable::Cdrom(slot) => self.layout.ide.get_mut(slot),
+            Removable::Floppy(number) => self.layout.floppy.get_mut(number),
+        };
+        if let Some(drive) = drive {
+            *drive = Some(spec);
+        }
     }
 
     /// Saves, and says what became of it.
-    pub(crate) fn save(&self, machine: &mut Machine, path: Option<&Path>) -> Result<String, String> {
+    pub(crate) fn save(
+        &self,
+        machine: &mut Machine,
+        host: &mut Host,
+        path: Option<&Path>,
+    ) -> Result<String, String> {
         let path = path.unwrap_or(&self.path);
         let begun = Instant::now();
         let mut shown = begun;
@@ -139,7 +195,9 @@ impl Saver {
                 let _ = io::stderr().flush();
             }
         };
-        let bytes = state::save(machine, path, &[], &mut progress).map_err(|error| error.to_string())?;
+        let host_sections = disks::save(&self.layout, self.snapshot, &self.written, host)?;
+        let bytes =
+            state::save(machine, path, &host_sections, &mut progress).map_err(|error| error.to_string())?;
         if shown != begun {
             eprint!("\r\x1B[K");
         }
@@ -152,11 +210,16 @@ impl Saver {
     }
 
     /// `--save`: what the run ended with, or why its state is lost.
-    pub(crate) fn end(&self, machine: &mut Machine, outcome: Outcome) -> Result<Outcome, Failure> {
+    pub(crate) fn end(
+        &self,
+        machine: &mut Machine,
+        host: &mut Host,
+        outcome: Outcome,
+    ) -> Result<Outcome, Failure> {
         if !self.at_end || outcome == Outcome::PowerOff {
             return Ok(outcome);
         }
-        let said = self.save(machine, None).map_err(|why| Failure::host(format!("--save {why}")))?;
+        let said = self.save(machine, host, None).map_err(|why| Failure::host(format!("--save {why}")))?;
         eprintln!("nomad86: {said}");
         Ok(outcome)
     }

@@ -58,12 +58,6 @@ pub(crate) fn enter_screen(out: &mut impl Write) -> io::Result<()> {
     out.write_all(ENTER)
 }
 
-/// Goes back to what the terminal showed, for a while.
-pub(crate) fn leave_screen(out: &mut impl Write) -> io::Result<()> {
-    SCREEN.store(false, Ordering::SeqCst);
-    out.write_all(LEAVE)
-}
-
 /// Whether the program was stopped and continued since this was asked last; raw mode is back then.
 pub(crate) fn continued() -> bool {
     let continued = CONTINUED.swap(false, Ordering::SeqCst);

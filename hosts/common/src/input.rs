@@ -5,22 +5,38 @@ use nomad86::host::{Input, InputEvent, Key};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 /// Events that wait at most; what comes while the guest does not look is lost from then on.
 const WAITING: usize = 16 * 1024;
 
+/// Typed text comes at this pace: a BIOS keeps 15 keys and drops the others.
+const PACE: Duration = Duration::from_millis(5);
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// Events, and whether they keep their distance from the one before.
+    events: VecDeque<(InputEvent, bool)>,
+    /// When the last event of typed text was taken.
+    last: Option<Instant>,
+}
+
 /// A queue of events: the clone in [`nomad86::host::Host`] is the machine's, the other the embedder's.
 #[derive(Clone, Debug, Default)]
-pub struct InputQueue(Rc<RefCell<VecDeque<InputEvent>>>);
+pub struct InputQueue(Rc<RefCell<Queue>>);
 
 impl InputQueue {
     /// Appends an event.
     pub fn push(&self, event: InputEvent) {
-        let mut queue = self.0.borrow_mut();
+        self.append(event, false);
+    }
+
+    fn append(&self, event: InputEvent, paced: bool) {
+        let queue = &mut self.0.borrow_mut().events;
         // There is more room for keys that go up: lost ones would hang in the guest.
         let up = matches!(event, InputEvent::Key { pressed: false, .. });
         if queue.len() < if up { 2 * WAITING } else { WAITING } {
-            queue.push_back(event);
+            queue.push_back((event, paced));
         }
     }
 
@@ -32,19 +48,27 @@ impl InputQueue {
 
     /// Types text as on a US keyboard.
     pub fn type_text(&self, text: &str) {
-        Typing::new(text).for_each(|event| self.push(event));
+        Typing::new(text).for_each(|event| self.append(event, true));
     }
 
     /// Events that the machine has not taken yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.borrow().len()
+        self.0.borrow().events.len()
     }
 }
 
 impl Input for InputQueue {
     fn next(&mut self) -> Option<InputEvent> {
-        self.0.borrow_mut().pop_front()
+        let queue = &mut *self.0.borrow_mut();
+        let (_, paced) = *queue.events.front()?;
+        if paced {
+            if queue.last.is_some_and(|last| last.elapsed() < PACE) {
+                return None;
+            }
+            queue.last = Some(Instant::now());
+        }
+        queue.events.pop_front().map(|(event, _)| event)
     }
 }
 

@@ -6,7 +6,10 @@ pub mod console;
 pub mod disk;
 pub mod guest;
 pub mod input;
+#[cfg(feature = "listing")]
+pub mod listing;
 pub mod net;
+pub mod render;
 pub mod screen;
 pub mod screenshot;
 pub mod state;

@@ -232,7 +232,7 @@ impl Image {
     /// # Errors
     /// Names the file and says why the image cannot be used.
     pub fn inspect(&mut self) -> Result<Contents, StateError> {
-        self.read(|image| inspect(image))
+        self.read(inspect)
     }
 }
 

@@ -32,7 +32,7 @@ function stopwatch() {
     };
 }
 
-const module = new WebAssembly.Module(readFileSync(process.env.WASM ?? join(here, "../dist/nomad86.wasm")));
+const module = new WebAssembly.Module(readFileSync(process.env.WASM ?? join(here, "../nomad86.wasm")));
 
 function ours() {
     const tick = stopwatch();

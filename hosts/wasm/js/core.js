@@ -40,7 +40,8 @@ export class Core {
         this.failure = null;
         this.machine = 0;
         const h = this.host;
-        const bytes = (at, len) => new Uint8Array(this.exports.memory.buffer, at, len);
+        // Addresses come as signed numbers.
+        const bytes = (at, len) => new Uint8Array(this.exports.memory.buffer, at >>> 0, len);
         const instance = new WebAssembly.Instance(module, {
             nomad86: {
                 now: () => h.now(),
@@ -53,8 +54,13 @@ export class Core {
                 disk_write: (drive, lba, at, len) => h.diskWrite(drive, lba, bytes(at, len)),
                 disk_flush: (drive) => h.diskFlush(drive),
                 present: (at, width, height, text, y, rows) =>
-                    h.present({ at, width, height, columns: text >>> 16, lines: text & 0xffff, y, rows }),
-                play: (at, frames) => h.play(new Int16Array(this.exports.memory.buffer, at, frames * 2)),
+                    h.present({ at: at >>> 0, width, height, columns: text >>> 16, lines: text & 0xffff, y, rows }),
+                play: (at, frames) => h.play(new Int16Array(this.exports.memory.buffer, at >>> 0, frames * 2)),
+                image: (from, at, room) => {
+                    const part = this.image.subarray(from, from + room);
+                    bytes(at, part.length).set(part);
+                    return part.length;
+                },
                 answer: (at, len) => {
                     this.answers.push(bytes(at, len).slice());
                 },
@@ -72,7 +78,7 @@ export class Core {
         try {
             for (const value of values) {
                 const data = typeof value === "string" ? encoder.encode(value) : value;
-                const at = data.length ? this.exports.take_buffer(data.length) : 0;
+                const at = data.length ? this.exports.take_buffer(data.length) >>> 0 : 0;
                 if (data.length && !at) {
                     throw new Error(`the browser has no ${data.length >> 20} MiB for a file of the machine`);
                 }
@@ -115,6 +121,28 @@ export class Core {
         }
         this.machine = this.exports.machine_new(builder);
         if (!this.machine) throw new Error(this.takeText());
+    }
+
+    /**
+     * Builds the machine from a state image.
+     * @param {Uint8Array} image
+     * @param {string} mac `randomise`, `preserve` or `translate`
+     * @param {number} seed where new addresses come from
+     * @returns {{ unknown: string[], missing: string[], cards: { guest: string, wire: string }[] }}
+     */
+    restore(image, mac, seed) {
+        this.image = image;
+        this.machine = this.lend([mac], (at, len) => this.exports.machine_restore(at, len, seed));
+        this.image = null;
+        const text = this.takeText();
+        if (!this.machine) throw new Error(text);
+        return JSON.parse(text);
+    }
+
+    /** The machine's state image. */
+    save() {
+        this.exports.save(this.machine);
+        return this.takeAnswer();
     }
 
     /** Runs for so many milliseconds; see EXIT. */

@@ -30,6 +30,7 @@ mod imports {
         pub(super) fn disk_read(drive: u32, lba: f64, buffer: *mut u8, len: usize) -> i32;
         pub(super) fn disk_write(drive: u32, lba: f64, data: *const u8, len: usize) -> i32;
         pub(super) fn present(pixels: *const u32, width: u32, height: u32, text: u32, y: u32, rows: u32);
+        pub(super) fn image(at: f64, buffer: *mut u8, room: usize) -> usize;
         pub(super) fn play(frames: *const [i16; 2], count: usize);
         pub(super) fn answer(bytes: *const u8, len: usize);
         pub(super) fn panic(text: *const u8, len: usize);
@@ -103,6 +104,12 @@ pub(crate) fn play(frames: &[[i16; 2]]) {
 pub(crate) fn answer(bytes: &[u8]) {
     // SAFETY: the import reads `bytes` before it returns.
     unsafe { imports::answer(bytes.as_ptr(), bytes.len()) }
+}
+
+/// What a state image that is being restored has at `at`: how many bytes of `buffer` were filled.
+pub(crate) fn image(at: u64, buffer: &mut [u8]) -> usize {
+    // SAFETY: the import writes no more than `room` bytes, before it returns.
+    unsafe { imports::image(at as f64, buffer.as_mut_ptr(), buffer.len()) }
 }
 
 /// Reports a defect of the emulator and ends the instance.
@@ -203,6 +210,30 @@ unsafe extern "C" fn machine_new(builder: *mut Builder) -> *mut Pc {
             core::ptr::null_mut()
         }
     }
+}
+
+/// Makes the machine of the state image that the import `image` reads, its cards' addresses after the policy
+/// (`randomise`, `preserve` or `translate`). The answer is what there is to say of it, as JSON; null with the
+/// reason as the answer.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn machine_restore(policy: *const u8, len: usize, seed: f64) -> *mut Pc {
+    // SAFETY: JavaScript passes a buffer.
+    match Pc::restore(unsafe { sent_text(policy, len) }, seed as u64) {
+        Ok((pc, notes)) => {
+            answer(notes.as_bytes());
+            Box::into_raw(Box::new(pc))
+        }
+        Err(error) => {
+            answer(error.as_bytes());
+            core::ptr::null_mut()
+        }
+    }
+}
+
+/// Answers with the machine's state image. 0, or 1 when there was no room for it.
+#[unsafe(no_mangle)]
+extern "C" fn save(pc: &mut Pc) -> i32 {
+    i32::from(!pc.save())
 }
 
 /// Runs for `budget` milliseconds. See [`Pc::run`] for the number.

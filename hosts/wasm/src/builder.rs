@@ -42,7 +42,9 @@ fn card(value: &str) -> Result<Card, String> {
         "ne2k" | "ne2k_pci" => CardModel::Ne2kPci,
         "ne2k_isa" => CardModel::Ne2kIsa { base: 0x300, irq: 3 },
         other => {
-            return Err(format!("net_device.type: there is no card '{other}'; use ne2k_pci, ne2k_isa or none"));
+            return Err(format!(
+                "net_device.type: there is no card '{other}'; use ne2k_pci, ne2k_isa or none"
+            ));
         }
     };
     let mac: MacAddress = mac
@@ -103,7 +105,8 @@ impl Builder {
             }
             "rtc_offset" => {
                 let text = text(name, value)?;
-                config.rtc_offset = text.parse().map_err(|_| format!("{name}: '{text}' is no number of seconds"))?;
+                config.rtc_offset =
+                    text.parse().map_err(|_| format!("{name}: '{text}' is no number of seconds"))?;
             }
             other => return Err(format!("there is no option '{other}'")),
         }

@@ -6,7 +6,9 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::task::Poll;
-use nomad86::host::{Audio, Console, Disk, DiskError, Display, Input, InputEvent, Mode, Network, Rect, Surface};
+use nomad86::host::{
+    Audio, Console, Disk, DiskError, Display, Input, InputEvent, Mode, Network, Rect, Surface,
+};
 
 /// Events and bytes that wait for the guest at most; what comes while it does not look is lost from then on.
 const WAITING: usize = 64 * 1024;
@@ -33,11 +35,6 @@ impl<T> Queue<T> {
         let before = queue.len();
         queue.extend(items.into_iter().take(WAITING.saturating_sub(before)));
         queue.len() - before
-    }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
     }
 
     fn pop(&self) -> Option<T> {

@@ -9,12 +9,46 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::Cell;
 use core::time::Duration;
 use nomad86::config::ClockMode;
 use nomad86::devices::ps2::typing::Typing;
 use nomad86::host::{Host, InputEvent, Key, Network};
 use nomad86::machine::{Exit, Machine};
+use nomad86::memory::GuestMemory;
+use nomad86::net::MacPolicy;
+use nomad86::snapshot::{self, Broken, RestoreOptions, Restored, Sink, Source, Tag};
+
+/// The image that JavaScript holds, read from its beginning.
+#[derive(Default)]
+struct Image {
+    at: u64,
+}
+
+impl Source for Image {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Broken> {
+        let n = abi::image(self.at, buffer).min(buffer.len());
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// What the export being called answers.
+struct Answer;
+
+impl Sink for Answer {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        abi::answer(bytes);
+        Ok(())
+    }
+}
+
+fn memory(bytes: usize) -> Result<GuestMemory, String> {
+    abi::guest_memory(bytes).ok_or_else(|| {
+        format!("the browser has no {} MiB for the machine: choose a smaller memory_size", bytes >> 20)
+    })
+}
 
 /// A machine and its host.
 pub(crate) struct Pc {
@@ -34,12 +68,38 @@ impl Pc {
     pub(crate) fn new(builder: Builder) -> Result<Self, String> {
         let config = builder.config;
         config.validate().map_err(|error| error.to_string())?;
-        let needed = config.memory_needed();
-        let memory = abi::guest_memory(needed).ok_or_else(|| {
-            format!("the browser has no {} MiB for the machine: choose a smaller memory_size", needed >> 20)
-        })?;
+        let memory = memory(config.memory_needed())?;
         let machine = Machine::new(config, memory).map_err(|error| error.to_string())?;
         Ok(Self::around(machine))
+    }
+
+    /// Restores a machine from the image that JavaScript holds; what there is to say of it, as JSON.
+    pub(crate) fn restore(policy: &str, seed: u64) -> Result<(Self, String), String> {
+        let mac: MacPolicy = policy.parse().map_err(|_| {
+            format!("mac: there is no policy '{policy}'; use randomise, preserve or translate")
+        })?;
+        let config = snapshot::config(&mut Image::default()).map_err(|error| error.to_string())?;
+        let memory = memory(config.memory_needed())?;
+        let options = RestoreOptions { mac, seed };
+        let Restored { machine, unknown, missing } =
+            Machine::restore(config, memory, &mut Image::default(), options)
+                .map_err(|error| error.to_string())?;
+        let list = |tags: &[Tag]| tags.iter().map(|tag| format!("\"{tag}\"")).collect::<Vec<_>>().join(",");
+        let cards = (0..machine.config().cards.len()).filter_map(|n| machine.devices.ne2k.macs(n));
+        let cards: Vec<String> =
+            cards.map(|mac| format!("{{\"guest\":\"{}\",\"wire\":\"{}\"}}", mac.guest, mac.wire)).collect();
+        let notes = format!(
+            "{{\"unknown\":[{}],\"missing\":[{}],\"cards\":[{}]}}",
+            list(&unknown),
+            list(&missing),
+            cards.join(",")
+        );
+        Ok((Self::around(machine), notes))
+    }
+
+    /// Answers with a state image; false when JavaScript took no more.
+    pub(crate) fn save(&mut self) -> bool {
+        self.machine.save(&mut Answer).is_ok()
     }
 
     fn around(machine: Machine) -> Self {
@@ -58,8 +118,9 @@ impl Pc {
         }
         host.debug = Box::new(Line { number: 4, to_guest: Queue::default() });
         host.post = Box::new(Line { number: 5, to_guest: Queue::default() });
-        host.networks =
-            (0..machine.config().cards.len() as u32).map(|n| Box::new(Cable(n)) as Box<dyn Network>).collect();
+        host.networks = (0..machine.config().cards.len() as u32)
+            .map(|n| Box::new(Cable(n)) as Box<dyn Network>)
+            .collect();
         Self { machine, host, clock, input, serial, looked_at, speaker, rest: None }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! Spec: National DP8390D/NS32490D (July 1995); Realtek RTL8029AS LS009.0; Novell NE2000.
 //!
-//! Not emulated: the serial EEPROM's programming (9346CR), the boot ROM, power-down, full duplex and link
+//! Not emulated: the serial EEPROM's programming (9346CR), the boot ROM's pages, power-down, full duplex and link
 //! status (it has no register), Plug and Play of the ISA card, and what each part lists.
 
 pub mod chip;
@@ -20,12 +20,13 @@ pub mod ring;
 mod tests;
 mod transmit;
 
-use super::pci::{Bar, Identity, Slot};
-use super::{BlockDevice, Bus, Device, DeviceId};
+use super::pci::{Bar, BarTarget, Identity, ROM_BAR, Rom, Slot};
+use super::{BlockDevice, Bus, Device, DeviceId, MmioDevice, bytes_read};
 use crate::archive::Archive;
 use crate::board::{Source, Width};
 use crate::config::{CardModel, Config};
 use crate::host::Network;
+use crate::memory::PhysAddr;
 use crate::net::{Counters, MacAddress, MacPair, MacPolicy, Translator};
 use crate::time::Timer;
 use alloc::vec::Vec;
@@ -58,6 +59,8 @@ struct Card {
 /// Every NE2000 of the machine.
 pub struct Ne2k {
     cards: Vec<Card>,
+    /// Boot ROM of the PCI cards.
+    rom: Vec<u8>,
 }
 
 /// The way out of a card: through its translator to its back end.
@@ -216,16 +219,18 @@ impl Ne2k {
         for card in &mut self.cards {
             if matches!(card.place, Place::Pci(place) if place == slot) {
                 card.chip.power_cycle();
-                bus.board.add_pci(slot, &Self::identity());
+                bus.board.add_pci(slot, &Self::identity(&self.rom));
             }
         }
     }
 
     /// What a PCI card is.
-    fn identity() -> Identity {
+    fn identity(rom: &[u8]) -> Identity {
+        let size = rom.len().next_power_of_two().max(0x800) as u32;
         Identity {
-            vendor: 0x10EC,
-            device: 0x8029,
+            rom: (!rom.is_empty()).then_some(Rom { size, target: BarTarget::Device(DeviceId::Ne2k) }),
+            vendor: ID.0,
+            device: ID.1,
             class: 0x02_00_00,
             subsystem: (0x1AF4, 0x1100),
             interrupt_pin: 1,
@@ -240,6 +245,39 @@ impl Ne2k {
             ..Identity::default()
         }
     }
+}
+
+/// Vendor and device.
+const ID: (u16, u16) = (0x10EC, 0x8029);
+
+/// Writes the card's identity into a boot ROM for PCI, as images for several cards do without one, and keeps
+/// its sum at 0.
+fn claim_rom(rom: &mut [u8]) {
+    let header = rom.get(0x18..0x1A).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
+    if rom.get(header..header + 4) != Some(b"PCIR") {
+        return;
+    }
+    let Some(id) = rom.get_mut(header + 4..header + 8) else { return };
+    id[..2].copy_from_slice(&ID.0.to_le_bytes());
+    id[2..].copy_from_slice(&ID.1.to_le_bytes());
+    let size = (usize::from(rom[2]) * 512).min(rom.len());
+    let sum = rom[..size].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    // Behind the jump to the code there is a byte for this.
+    rom[6] = rom[6].wrapping_sub(sum);
+}
+
+impl MmioDevice for Ne2k {
+    fn mmio_read(&mut self, at: PhysAddr, width: Width, bus: &mut Bus<'_>) -> u32 {
+        let offset = self.cards.iter().find_map(|card| {
+            let Place::Pci(slot) = card.place else { return None };
+            let offset = at.checked_sub(bus.board.pci.bar(slot, ROM_BAR)?.into())?;
+            self.rom.get(offset as usize).map(|_| offset as usize)
+        });
+        let byte = |n: u16| offset.and_then(|at| self.rom.get(at + usize::from(n))).copied().unwrap_or(0xFF);
+        bytes_read(width, byte)
+    }
+
+    fn mmio_write(&mut self, _at: PhysAddr, _width: Width, _value: u32, _bus: &mut Bus<'_>) {}
 }
 
 impl Device for Ne2k {
@@ -261,14 +299,16 @@ impl Device for Ne2k {
             let (chip, intake) = (Chip::new(card.mac), Intake::default());
             cards.push(Card { chip, translator, place, intake, waiting: false, number });
         }
-        Self { cards }
+        let mut rom = config.network_rom.clone();
+        claim_rom(&mut rom);
+        Self { cards, rom }
     }
 
     fn reset(&mut self, bus: &mut Bus<'_>) {
         for card in &mut self.cards {
             card.chip.power_cycle();
             match card.place {
-                Place::Pci(slot) => bus.board.add_pci(slot, &Self::identity()),
+                Place::Pci(slot) => bus.board.add_pci(slot, &Self::identity(&self.rom)),
                 Place::Isa { base, .. } => {
                     let last = base.saturating_add(regs::port::COUNT - 1);
                     bus.board.io.release(&(base..=last), DeviceId::Ne2k);
@@ -310,7 +350,10 @@ impl Device for Ne2k {
             let mut guest = card.translator.macs().guest.0;
             a.field(&mut guest);
             a.field(&mut card.chip);
-            a.field(&mut card.intake);
+            if a.version() >= 2 {
+                a.field(&mut card.intake);
+                a.field(&mut card.waiting);
+            }
             if a.is_loading() {
                 card.translator = Translator::new(MacPair::same(MacAddress(guest)));
             }

@@ -124,7 +124,7 @@ impl Chip {
         let longest =
             len.min(RAM_SIZE).min(usize::from(self.rbcr.min(to_stop).min(RAM_END.saturating_sub(self.rsar))));
         let len = longest - longest % usize::from(size);
-        (len != 0 && self.rsar % size.min(2) == 0).then_some(len)
+        (len != 0 && self.rsar.is_multiple_of(size.min(2))).then_some(len)
     }
 
     /// Many reads of the data port at once; how many bytes, 0 when they are better done one by one.

@@ -3,6 +3,7 @@
 //! Spec: IBM PC AT Technical Reference, "CMOS RAM address map"; SeaBIOS and Bochs BIOS for the bytes beyond.
 
 use crate::config::{BootDevice, Config, IdeSlot};
+use crate::devices::floppy::DriveType;
 use crate::host::Drives;
 
 const FLOPPY_TYPES: usize = 0x10;
@@ -26,8 +27,6 @@ const TRANSLATION: usize = 0x39;
 /// First boot device in the low nibble, second in the high one.
 const BOOT_FIRST: usize = 0x3D;
 
-/// The type of a 1.44 MB drive.
-const FLOPPY_1440: u8 = 4;
 /// The user-defined type.
 const USER_TYPE: u8 = 47;
 
@@ -58,10 +57,11 @@ pub(super) fn contents(config: &Config) -> [u8; 128] {
     word(HIGH_MEMORY, (config.memory.saturating_sub(16 << 20) >> 16).min(0xFFFF));
 
     let floppies = config.floppies.min(2);
+    const USUAL: u8 = DriveType::D1440 as u8;
     ram[FLOPPY_TYPES] = match floppies {
         0 => 0,
-        1 => FLOPPY_1440 << 4,
-        _ => FLOPPY_1440 << 4 | FLOPPY_1440,
+        1 => USUAL << 4,
+        _ => USUAL << 4 | USUAL,
     };
     // Coprocessor and PS/2 mouse; drives less one in the top bits.
     ram[EQUIPMENT] = 0x06
@@ -86,8 +86,16 @@ pub(super) fn contents(config: &Config) -> [u8; 128] {
     ram
 }
 
-/// Adds the geometries of the disks that are in the machine.
+/// Adds the geometries of the disks that are in the machine, and the types of floppy drives that fit the
+/// floppies in them.
 pub(super) fn describe_disks(ram: &mut [u8; 128], drives: &Drives) {
+    for (disk, shift) in drives.floppy.iter().zip([4, 0]) {
+        let fitting = disk.as_ref().and_then(|disk| DriveType::for_medium(disk.as_ref()));
+        let present = ram[FLOPPY_TYPES] >> shift & 0x0F != 0;
+        if let Some(kind) = fitting.filter(|_| present) {
+            ram[FLOPPY_TYPES] = ram[FLOPPY_TYPES] & !(0x0F << shift) | (kind as u8) << shift;
+        }
+    }
     for (n, disk) in drives.ide.iter().enumerate() {
         let Some(disk) = disk else { continue };
         let cylinders = (disk.sectors() / (16 * 63)).min(16_383) as u16;

@@ -325,8 +325,8 @@ impl Device for Rtc {
             self.set_time(now);
             self.ram[reg::WEEKDAY] = weekday(now);
             self.second = self.clock(bus).div_euclid(NS);
-            cmos::describe_disks(&mut self.ram, &bus.host.drives);
         }
+        cmos::describe_disks(&mut self.ram, &bus.host.drives);
         self.catch_up(bus);
         self.index = 0;
         self.nmi_masked = false;

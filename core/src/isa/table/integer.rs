@@ -416,5 +416,5 @@ pub(super) const ROWS: &[Row] = isa! {
     0x0F1D "nop" (Ev) N N Nop Base n nop;
     0x0F1E "nop" (Ev) N N Nop Base n nop;
     0x0F1F "nop" (Ev) N N Nop Base n nop;
-    0x9B "fwait" () N N Call Base n fwait;
+    0x9B "fwait" () N N Same Base n fwait;
 };

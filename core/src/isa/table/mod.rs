@@ -24,7 +24,7 @@ const COUNT: usize = {
 /// All rows. The first is UD2, which also stands for every undefined encoding.
 pub static ROWS: [Row; COUNT] = ALL;
 
-const ALL: [Row; COUNT] = {
+static ALL: [Row; COUNT] = {
     let mut rows = [LISTS[0][0]; COUNT];
     let mut at = 0;
     let mut n = 0;

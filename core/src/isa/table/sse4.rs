@@ -76,10 +76,10 @@ pub(super) const ROWS: &[Row] = isa! {
     P66 0x0F3A0C "blendps" (Vx, Wx, Ib) N N Same Sse41 x blendps;
     P66 0x0F3A0D "blendpd" (Vx, Wx, Ib) N N Same Sse41 x blendpd;
     P66 0x0F3A0E "pblendw" (Vx, Wx, Ib) N N Same Sse41 x pblendw;
-    P66 0x0F3A14 "pextrb" (RdMb, Vx, Ib) N N Same Sse41 x pextrb;
-    P66 0x0F3A15 "pextrw" (RdMw, Vx, Ib) N N Same Sse41 x pextrw;
-    P66 0x0F3A16 "pextrd" (Ed, Vx, Ib) N N Same Sse41 x pextrd;
-    P66 0x0F3A17 "extractps" (Ed, Vx, Ib) N N Same Sse41 x pextrd;
+    P66 0x0F3A14 "pextrb" (RdMb, Vx, Ib) N N Store Sse41 x pextrb;
+    P66 0x0F3A15 "pextrw" (RdMw, Vx, Ib) N N Store Sse41 x pextrw;
+    P66 0x0F3A16 "pextrd" (Ed, Vx, Ib) N N Store Sse41 x pextrd;
+    P66 0x0F3A17 "extractps" (Ed, Vx, Ib) N N Store Sse41 x pextrd;
     P66 0x0F3A20 "pinsrb" (Vx, RdMb, Ib) N N Same Sse41 x pinsrb;
     P66 0x0F3A21 "insertps" (Vx, Wd, Ib) N N Same Sse41 x insertps;
     P66 0x0F3A22 "pinsrd" (Vx, Ed, Ib) N N Same Sse41 x pinsrd;

@@ -14,7 +14,7 @@ impl Emitter<'_> {
             self.clobber_flags(self.before(i, p));
             let fail = self.asm.label();
             self.look_up(host(access.base), access.offset, fail);
-            self.cold.push(Cold::Alone { from: fail, index: p.index });
+            self.cold.push(Cold::Alone { from: fail, index: p.index, files: self.files });
             self.looked_up = true;
         }
         Some(Rm::Shared { base: host(access.base), disp: access.disp })
@@ -26,7 +26,7 @@ impl Emitter<'_> {
         if let Some(register) = self.plan.root {
             let fail = self.asm.label();
             self.look_up(host(register), 0, fail);
-            self.cold.push(Cold::Alone { from: fail, index: 0 });
+            self.cold.push(Cold::Alone { from: fail, index: 0, files: self.files });
             self.looked_up = true;
         }
     }
@@ -48,13 +48,16 @@ impl Emitter<'_> {
         if let Some((register, offset)) = self.plan.behind(index) {
             let fail = self.asm.label();
             self.look_up(host(register), offset, fail);
-            self.cold.push(Cold::Alone { from: fail, index: index + 1 });
+            // The interpreter has noted what was to be noted.
+            let files = Files::default();
+            self.cold.push(Cold::Alone { from: fail, index: index + 1, files });
         }
     }
 
     /// The range cannot be shared: on in a block that begins with instruction `index` and shares nothing. The
     /// flags are in memory if anybody needs them.
-    pub(super) fn alone(&mut self, index: u32) {
+    pub(super) fn alone(&mut self, index: u32, files: Files) {
+        self.note(files);
         let left = (self.block_total - index) as i32;
         let start = if index == 0 { 0 } else { self.ends[index as usize - 1] };
         dynasm!(self.asm ; .arch x64 ; add r13, left);

@@ -4,16 +4,21 @@
 mod alu;
 mod branch;
 pub(super) mod flags;
+mod fp;
 mod group;
 mod mov;
 mod operand;
 mod stack;
 
+pub(super) use fp::Files;
+
 use super::asm::{Asm, Label, Rm, host};
+use super::fp::BEHIND;
 use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, save_flags};
 use super::x64::Site;
 use crate::isa::Inst;
+use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
 use crate::isa::row::flags::{self as flag, OSZAPC};
 use crate::isa::row::{Flags, Lowering, Operand};
@@ -65,8 +70,10 @@ pub(super) enum Cold {
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`.
     Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
-    /// Accesses that were to share a lookup cannot, from this instruction on.
-    Alone { from: Label, index: u32 },
+    /// Register files are loaded for the instruction.
+    Load { from: Label, back: Label, site: u32, files: u8 },
+    /// Accesses that were to share a lookup cannot, from this instruction on; pointers that are not noted yet.
+    Alone { from: Label, index: u32, files: Files },
 }
 
 /// A way to a block without shared lookups.
@@ -115,12 +122,23 @@ pub(super) struct Emitter<'a> {
     pub(super) flags: Where,
     /// The instruction just emitted was left to the interpreter.
     pub(super) interpreted: bool,
+    pub(super) insts: &'a [Inst],
+    /// Where x87, MMX and SSE state is.
+    pub(super) files: Files,
+    /// Extensions that the host has.
+    pub(super) host: Features,
+    /// The host's processor does as the interpreter where makers differ.
+    pub(super) amd: bool,
 }
 
 impl Emitter<'_> {
     /// A site for an instruction: flags wanted before and after it, whether the block ends behind it.
     fn site(&mut self, p: Place, flags_in: bool, flags_out: bool, end: bool) -> u32 {
+        let (files, x87, x87_memory) = self.files_at(p.index);
         self.sites.push(Site {
+            files,
+            x87,
+            x87_memory,
             inst: self.first.wrapping_add(p.index as usize),
             total: self.block_total,
             index: p.index,
@@ -141,6 +159,7 @@ impl Emitter<'_> {
         let site = self.site(p, needed != 0, flags_out, end);
         self.asm.mov_imm(R11, site);
         self.asm.call_outside(self.thunks.interpret);
+        self.files_unknown();
         self.flags = Where { host: false, memory: flags_out };
         self.interpreted = true;
         self.looked_up = false;
@@ -164,7 +183,8 @@ impl Emitter<'_> {
         }
         self.interpreted = false;
         let (reads, writes) = flags::effects(i);
-        let own = !matches!(i.row().lowering, Lowering::Call | Lowering::Same | Lowering::String);
+        let own =
+            !matches!(i.row().lowering, Lowering::Call | Lowering::Same | Lowering::Store | Lowering::String);
         if own && !i.is_memory() && reads | writes != 0 {
             self.host_flags(self.before(i, p));
         }
@@ -216,7 +236,8 @@ impl Emitter<'_> {
             L::Leave => self.leave(i, p),
             L::Plain => self.plain(i),
             L::Nop => Some(Done::Next),
-            L::Call | L::End | L::Same | L::String => None,
+            L::Same | L::Store => self.same(i, p),
+            L::Call | L::End | L::String => None,
             L::Jump
             | L::JumpIndirect
             | L::CallNear
@@ -254,14 +275,23 @@ impl Emitter<'_> {
                     self.asm.jcc(5, back);
                     self.asm.jmp(slow);
                 }
-                Cold::Alone { from, index } => {
+                Cold::Load { from, back, site, files } => {
                     self.asm.bind(from);
-                    self.alone(index);
+                    self.fill(site, files);
+                    self.asm.jmp(back);
+                }
+                Cold::Alone { from, index, files } => {
+                    self.asm.bind(from);
+                    self.alone(index, files);
                 }
                 Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
+                    let files = self.sites[site as usize].files;
+                    if files != 0 && next != from {
+                        self.fill(site, files | BEHIND);
+                    }
                     if let Some(index) = again {
                         self.look_up_again(index);
                     }

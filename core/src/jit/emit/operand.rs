@@ -25,6 +25,11 @@ impl Emitter<'_> {
 
     /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS are lost.
     pub(super) fn check(&mut self, size: u8, write: bool, slow: Label) {
+        self.check_aligned(size, false, write, slow);
+    }
+
+    /// The same; with `aligned` an operand that is not at a multiple of its size is left to the interpreter.
+    pub(super) fn check_aligned(&mut self, size: u8, aligned: bool, write: bool, slow: Label) {
         let table = if write { self.o.write_table } else { 0 };
         dynasm!(self.asm ; .arch x64
             ; mov r9d, r8d
@@ -33,8 +38,14 @@ impl Emitter<'_> {
             ; test r9, r9);
         self.asm.jcc(4, slow);
         if size > 1 {
+            // Ten bytes count as sixteen: the slow way is a little more often taken.
+            let size = size.next_power_of_two();
             let mask = (size - 1) as i8;
             dynasm!(self.asm ; .arch x64 ; test r8b, mask);
+            if aligned {
+                self.asm.jcc(5, slow);
+                return;
+            }
             let (from, back) = (self.asm.label(), self.asm.label());
             self.asm.jcc(5, from);
             self.asm.bind(back);
@@ -97,6 +108,38 @@ impl Emitter<'_> {
             self.host_flags(needed);
         }
         body(self, Rm::Guest);
+        self.flags_done(i);
+        self.slow_way(i, p, slow);
+        Done::Next
+    }
+
+    /// As [`Self::with_memory`], for operands that may have to be aligned; `body` also gets the label of the slow
+    /// way. None of these instructions reads flags.
+    pub(super) fn with_cell(
+        &mut self,
+        i: &Inst,
+        p: Place,
+        (size, aligned): (u8, bool),
+        write: bool,
+        body: impl FnOnce(&mut Self, Rm, Label),
+    ) -> Done {
+        let needed = self.before(i, p);
+        let (reads, writes) = flags::effects(i);
+        let slow = self.asm.label();
+        if let Some(rm) = self.planned(i, p, 0) {
+            if reads | writes != 0 {
+                self.host_flags(needed);
+            }
+            body(self, rm, slow);
+            return Done::Next;
+        }
+        self.clobber_flags(needed);
+        self.address(i, size, write, slow);
+        self.check_aligned(size, aligned, write, slow);
+        if reads | writes != 0 {
+            self.host_flags(needed);
+        }
+        body(self, Rm::Guest, slow);
         self.flags_done(i);
         self.slow_way(i, p, slow);
         Done::Next

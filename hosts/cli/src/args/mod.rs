@@ -5,7 +5,9 @@ pub(crate) mod disk;
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod snapshot;
+pub(crate) mod trace;
 pub(crate) mod values;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +48,10 @@ pub(crate) enum Command {
     Snapshot(snapshot::Snapshot),
     /// Serve a relay that connects machines, here and in browsers, to each other and to the network
     Relay(Box<relay::RelayArgs>),
+    /// Show instructions as they are executed, or a block as guest and host see it
+    Trace(Box<trace::TraceArgs>),
+    /// Serve the page that runs machines in a browser, with the demo's guest, firmware and a relay
+    Serve(Box<serve::ServeArgs>),
     /// Measure small programs natively, in a machine of ours and under QEMU
     Bench(bench::BenchArgs),
 }

@@ -10,7 +10,7 @@ fn network(text: &str) -> Result<Network, String> {
     Network::parse(text).ok_or_else(|| "give an address or a network such as 192.0.2.0/24".to_owned())
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let wrong = || "give ADDRESS:PORT, such as 127.0.0.1:8086".to_owned();
     let text = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
     text.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(wrong)

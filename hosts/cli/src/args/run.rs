@@ -19,9 +19,12 @@ pub(crate) struct RunArgs {
     /// Processor: 486, pentium, p6, pentium4 or max [default: pentium4]
     #[arg(long, value_name = "MODEL", help_heading = "Machine")]
     pub(crate) cpu: Option<Cpu>,
-    /// What executes instructions: interp or jit
+    /// What executes instructions: jit (translated to host code) or interp [default: jit on x86-64]
     #[arg(long, value_name = "ENGINE", help_heading = "Machine", alias = "accel")]
     pub(crate) engine: Option<Engine>,
+    /// Translate code that was entered so many times; 0 is at first sight
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub(crate) jit_threshold: Option<u16>,
     /// Kind of machine: pc
     #[arg(short = 'M', long = "machine-type", value_name = "KIND", help_heading = "Machine", hide = true)]
     pub(crate) machine_type: Option<String>,
@@ -91,6 +94,9 @@ pub(crate) struct RunArgs {
     /// Boot order: letters of a floppy, c disk, d CD-ROM, n network
     #[arg(long, value_name = "ORDER", help_heading = "Boot")]
     pub(crate) boot: Option<BootOrder>,
+    /// Boot ROM of the network card [default, with n in --boot: iPXE, where the distribution keeps it]
+    #[arg(long, value_name = "FILE", help_heading = "Boot")]
+    pub(crate) option_rom: Option<PathBuf>,
     /// Another folder with firmware images
     #[arg(short = 'L', long = "firmware-folder", value_name = "FOLDER", help_heading = "Boot")]
     pub(crate) firmware_folder: Option<PathBuf>,
@@ -122,6 +128,9 @@ pub(crate) struct RunArgs {
     /// New addresses come from this number, the same ones each time
     #[arg(long, value_name = "NUMBER", help_heading = "State")]
     pub(crate) seed: Option<u64>,
+    /// Restore although files of its disks were changed since: they hold the same all the same
+    #[arg(long, help_heading = "State")]
+    pub(crate) changed_disks: bool,
     /// Save the machine's state at the end; Ctrl-A s and SIGUSR1 save it to the same file at any time
     #[arg(long, value_name = "FILE", help_heading = "State")]
     pub(crate) save: Option<PathBuf>,
@@ -145,7 +154,7 @@ pub(crate) struct RunArgs {
     /// A serial line: stdio, none, file:PATH, tcp:HOST:PORT[,server] or unix:PATH[,server]
     #[arg(long, value_name = "WHERE", help_heading = "Screen and lines")]
     pub(crate) serial: Vec<SerialSpec>,
-    /// The monitor: stdio (Ctrl-A c) or none
+    /// The monitor, which Ctrl-A c leads to: stdio, none, tcp:HOST:PORT[,server] or unix:PATH[,server]
     #[arg(long, value_name = "WHERE", help_heading = "Screen and lines")]
     pub(crate) monitor: Option<SerialSpec>,
     /// Output of the debug console, port E9h: stdio or file:PATH
@@ -188,4 +197,7 @@ pub(crate) struct RunArgs {
     /// Say at the end what was done
     #[arg(long, help_heading = "Automation")]
     pub(crate) stats: bool,
+    /// Write the map by which perf names translated code [default: /tmp/perf-PID.map]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Automation")]
+    pub(crate) perf_map: Option<PathBuf>,
 }

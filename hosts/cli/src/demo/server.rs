@@ -35,13 +35,13 @@ pub(super) fn start() -> io::Result<Server> {
     std::thread::Builder::new().name("web".into()).spawn(move || {
         for stream in listener.incoming().flatten() {
             // One at a time is enough for a guest; one that dawdles is cut off.
-            let _ = answer(&stream);
+            let _ = answer(&stream, port);
         }
     })?;
     Ok(Server { port })
 }
 
-fn answer(stream: &TcpStream) -> io::Result<()> {
+fn answer(stream: &TcpStream, port: u16) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.set_write_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream.take(REQUEST));
@@ -54,7 +54,7 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
     let mut words = request.split_ascii_whitespace();
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let mut out = stream;
-    let (status, kind, body) = page(path);
+    let (status, kind, body) = page(path, port);
     write!(
         out,
         "HTTP/1.0 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -66,9 +66,9 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
     out.flush()
 }
 
-fn page(path: &str) -> (&'static str, &'static str, Vec<u8>) {
+fn page(path: &str, port: u16) -> (&'static str, &'static str, Vec<u8>) {
     match path {
-        "/" | "/hello" => ("200 OK", "text/plain", HELLO.as_bytes().to_vec()),
+        "/" | "/hello" => ("200 OK", "text/plain", hello(port).into_bytes()),
         "/data" => ("200 OK", "application/octet-stream", data()),
         _ => ("404 Not Found", "text/plain", b"there are / and /data here\n".to_vec()),
     }
@@ -86,14 +86,18 @@ fn data() -> Vec<u8> {
     std::iter::repeat_with(next).take(DATA / 4).flatten().collect()
 }
 
-const HELLO: &str = "
+fn hello(port: u16) -> String {
+    format!(
+        "
 Hello from the host!
 
 This text came from a small web server beside the emulator, through TCP on the
 host's side, a user-mode network, an NE2000 card and Debian's own driver for it.
 
-  wget -O /dev/null http://10.0.2.2:8686/data     16 MiB, to see how fast it is
-";
+  wget -O /dev/null http://10.0.2.2:{port}/data     16 MiB, to see how fast it is
+"
+    )
+}
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,7 @@ pub(crate) mod place {
     pub(crate) const ALT: u8 = 64;
     pub(crate) const ENTER: u8 = 36;
     pub(crate) const G: u8 = 42;
+    pub(crate) const I: u8 = 31;
     pub(crate) const P: u8 = 33;
     pub(crate) const V: u8 = 55;
     pub(crate) const EQUAL: u8 = 21;

@@ -112,6 +112,17 @@ fn the_window_shows_what_the_machine_draws() {
     desktop.chord(&[place::CONTROL, place::ALT, place::EQUAL]);
     wait("picture of twice the size", 10, || (desktop.picture(window) == blow_up(&taken, 2)).then_some(()));
 
+    // A smooth picture has the shape of a monitor: 533 by 400 in the middle of 640 by 400.
+    desktop.chord(&[place::CONTROL, place::ALT, place::I]);
+    wait("a smooth picture", 20, || {
+        let (width, pixels) = desktop.picture(window);
+        let row = &pixels[200 * width..201 * width];
+        let dark = |part: &[u32]| part.iter().all(|pixel| *pixel == 0);
+        (dark(&row[..52]) && dark(&row[588..]) && !dark(&row[56..64]) && !dark(&row[576..584])).then_some(())
+    });
+    desktop.chord(&[place::CONTROL, place::ALT, place::I]);
+    wait("whole multiples again", 20, || (desktop.picture(window) == blow_up(&taken, 2)).then_some(()));
+
     // A click gives the guest the mouse, Ctrl-Alt-G takes it back.
     let told = |text: &str| wait(text, 15, || desktop.title(window).contains(text).then_some(()));
     told("Ctrl-Alt-H shows keys");
@@ -214,7 +225,7 @@ fn a_guest_reads_what_is_typed_and_pasted() {
     let (width, pixels) = png(&run.file("end.png"));
     assert_eq!((width, pixels.len() / width), (720, 400), "text of the VGA");
     if let Some(folder) = std::env::var_os("NOMAD86_PICTURES") {
-        std::fs::copy(run.file("end.png"), Path::new(&folder).join("sdl.png")).unwrap();
+        std::fs::copy(run.file("end.png"), Path::new(&folder).join("window.png")).unwrap();
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::overlay::MAGIC;
 use super::{DiskFileError, DriveSpec, Interface, Media, SECTOR};
+use nomad86::devices::floppy::Format;
 use nomad86::host::Disk;
 use std::fmt;
 use std::fs::File;
@@ -113,15 +114,9 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Sizes of floppies in sectors, as the floppy controller recognises them.
-const FLOPPIES: [u64; 12] = [320, 360, 640, 720, 800, 1440, 2400, 2880, 3200, 3360, 3444, 5760];
-
 pub(super) fn is_floppy_size(sectors: u64) -> bool {
-    FLOPPIES.contains(&sectors)
+    Format::exact(sectors).is_some()
 }
-
-/// The most sectors that fit on a floppy.
-const LARGEST_FLOPPY: u64 = 5760;
 
 /// Whether an image can be in the drive that an option names. A floppy may be shorter than the format that it
 /// is taken for, as those are that people assemble themselves.
@@ -132,16 +127,16 @@ pub(super) fn fits(path: &Path, spec: &DriveSpec, disk: &dyn Disk) -> Result<(),
         return unfit("the image is empty".into());
     }
     let length = std::fs::metadata(path).ok().filter(|meta| meta.is_file()).map_or(0, |meta| meta.len());
-    if spec.media == Media::Cdrom && length % 2352 == 0 && has_raw_blocks(path) {
+    if spec.media == Media::Cdrom && length.is_multiple_of(2352) && has_raw_blocks(path) {
         return unfit("is a raw image with blocks of 2352 bytes: make an .iso of it first".into());
     }
-    if length % SECTOR as u64 != 0 {
+    if !length.is_multiple_of(SECTOR as u64) {
         return unfit(format!(
             "{length} bytes are no whole number of sectors: truncate -s %512 {} adds what is missing",
             path.display()
         ));
     }
-    if spec.interface == Interface::Floppy && sectors > LARGEST_FLOPPY {
+    if spec.interface == Interface::Floppy && Format::of(sectors).is_none() {
         return unfit(format!("{} KiB are too many for a floppy, which has 2880 at most", sectors / 2));
     }
     Ok(())

@@ -10,6 +10,7 @@ mod discard;
 mod error;
 mod fault;
 mod file;
+mod identity;
 mod memory;
 mod overlay;
 mod raw;
@@ -17,10 +18,11 @@ mod spec;
 mod tools;
 
 pub use check::{Finding, Kind, check_cd, check_floppy, recognise};
-pub use discard::Discard;
+pub use discard::{Discard, Written};
 pub use error::DiskFileError;
 pub use fault::{Fault, Faults, Faulty};
 pub(crate) use file::sync_directory;
+pub use identity::Identity;
 pub use memory::MemoryDisk;
 pub use overlay::Overlay;
 pub use raw::{Access, RawFile};
@@ -42,6 +44,11 @@ const MAX_DEPTH: usize = 8;
 /// # Errors
 /// Says which file cannot be used and why.
 pub fn open(spec: &DriveSpec) -> Result<Option<Box<dyn Disk>>, DiskFileError> {
+    open_keeping(spec, &Written::default())
+}
+
+/// As [`open`]; what is written and will be forgotten is shared with `written`.
+fn open_keeping(spec: &DriveSpec, written: &Written) -> Result<Option<Box<dyn Disk>>, DiskFileError> {
     let Some(file) = &spec.file else { return Ok(None) };
     let keeps = spec.snapshot && !spec.is_read_only();
     let reads = spec.is_read_only() || keeps || spec.overlay.is_some();
@@ -53,7 +60,7 @@ pub fn open(spec: &DriveSpec) -> Result<Option<Box<dyn Disk>>, DiskFileError> {
             tools::overlay_over(overlay, file)?;
             open_image(overlay, Format::Overlay, Access::Write)?
         }
-        None if keeps => Box::new(Discard::new(disk)),
+        None if keeps => Box::new(Discard::over(disk, written.clone())),
         None => disk,
     };
     Ok(Some(disk))

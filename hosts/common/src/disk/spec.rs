@@ -1,6 +1,6 @@
 //! Drive options: `-drive file=…,format=…,if=…` and the short ones, and which drive each becomes.
 
-use super::{DiskFileError, open};
+use super::{DiskFileError, Written, open_keeping};
 use nomad86::config::IdeSlot;
 use nomad86::host::Drives;
 use std::fmt;
@@ -196,6 +196,11 @@ fn split(text: &str) -> Vec<String> {
     parts
 }
 
+/// Text with its commas doubled, for a part of a drive option.
+pub(super) fn split_twice(text: &str) -> String {
+    text.replace(',', ",,")
+}
+
 fn switch(name: &'static str, value: &str) -> Result<bool, SpecError> {
     match value {
         "on" | "yes" | "true" => Ok(true),
@@ -327,16 +332,27 @@ impl Layout {
     /// # Errors
     /// Says which file cannot be used and why.
     pub fn open(&self, snapshot: bool) -> Result<Drives, DiskFileError> {
+        self.open_keeping(snapshot).map(|(drives, _)| drives)
+    }
+
+    /// As [`Self::open`]; what each drive will forget at the end (IDE drives first, then floppies) is lent as
+    /// well, for a state image.
+    ///
+    /// # Errors
+    /// Says which file cannot be used and why.
+    pub fn open_keeping(&self, snapshot: bool) -> Result<(Drives, [Written; 6]), DiskFileError> {
         let mut drives = Drives::default();
-        let open_one = |spec: &DriveSpec| {
+        let written: [Written; 6] = std::array::from_fn(|_| Written::default());
+        let open_one = |spec: &DriveSpec, written: &Written| {
             let overlay = spec.overlay.clone().filter(|_| !snapshot);
-            open(&DriveSpec { snapshot: spec.snapshot || snapshot, overlay, ..spec.clone() })
+            open_keeping(&DriveSpec { snapshot: spec.snapshot || snapshot, overlay, ..spec.clone() }, written)
         };
         let places = drives.ide.iter_mut().zip(&self.ide);
-        for (drive, spec) in places.chain(drives.floppy.iter_mut().zip(&self.floppy)) {
-            *drive = spec.as_ref().map(open_one).transpose()?.flatten();
+        let places = places.chain(drives.floppy.iter_mut().zip(&self.floppy));
+        for ((drive, spec), written) in places.zip(&written) {
+            *drive = spec.as_ref().map(|spec| open_one(spec, written)).transpose()?.flatten();
         }
-        Ok(drives)
+        Ok((drives, written))
     }
 }
 

@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 const KERNEL: &str = "linux-image-686";
 const BUSYBOX: &str = "busybox-static";
 /// Raised when the initramfs changes: what older versions have cached is not used then.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// Drivers that go into the initramfs, with all that they need.
 const DRIVERS: [&str; 17] = [

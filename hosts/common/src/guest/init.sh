@@ -32,6 +32,14 @@ if [ -e /sys/class/net/eth0 ]; then
 fi
 
 cat /etc/motd
+# The host may have something to download: nomad86.web=http://10.0.2.2:PORT/ on the command line.
+web=$(sed -n 's/.*nomad86\.web=\([^ ]*\).*/\1/p' /proc/cmdline)
+if [ -n "$web" ]; then
+    echo "The host has a small web server for you:"
+    echo "  wget -O - $web                  a greeting"
+    echo "  wget -O /dev/null ${web}data    16 MiB, to see how fast it is"
+    echo
+fi
 echo 'nomad86: ready'
 setsid cttyhack sh -l <&0 &
 shell=$!

@@ -5,6 +5,7 @@ use nomad86::config::{Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::{Exit, Machine};
 use nomad86::memory::GuestMemory;
+use nomad86::snapshot::{self, RestoreOptions};
 use nomad86_host::clock::HostClock;
 use nomad86_host::console::Line;
 use nomad86_host::guest;
@@ -31,25 +32,16 @@ pub(super) enum Order {
 
 /// Builds the machine and runs it until it is stopped or ends.
 pub(super) fn live(
-    setup: Setup,
+    mut setup: Setup,
     files: &guest::Guest,
     bedside: &Bedside,
     orders: &Receiver<Order>,
     output: &Sender<Vec<u8>>,
 ) {
-    let read = |path| std::fs::read(path).expect("the guest's files are readable");
-    let mut initrd = read(&files.initrd);
-    // The kernel unpacks archives that stand one behind another.
-    initrd.extend(setup.extra.map(nomad86_host::guest::cpio::Cpio::finish).unwrap_or_default());
-    let kernel = Kernel {
-        image: read(&files.kernel),
-        initrd: Some(initrd),
-        command_line: format!("console=ttyS0 quiet{}", setup.append),
-        ..Kernel::default()
+    let mut machine = match &setup.state {
+        Some((image, options)) => restored(image, *options),
+        None => built(&mut setup, files),
     };
-    let config = Config { memory: MEMORY, kernel: Some(kernel), cards: setup.cards, ..Config::default() };
-    let memory = GuestMemory::allocate(config.memory_needed()).expect("there is memory for a guest");
-    let mut machine = Machine::new(config, memory).expect("the configuration is right");
     #[cfg(target_os = "linux")]
     if setup.engine == Engine::Recompiler
         && let Ok(code) = nomad86_host::code::DualMapping::new(CODE)
@@ -86,4 +78,30 @@ pub(super) fn live(
             Exit::PowerOff | Exit::Exit(_) | Exit::TripleFault | Exit::Halted => return,
         }
     }
+}
+
+/// A machine with power on.
+fn built(setup: &mut Setup, files: &guest::Guest) -> Machine {
+    let read = |path| std::fs::read(path).expect("the guest's files are readable");
+    let mut initrd = read(&files.initrd);
+    // The kernel unpacks archives that stand one behind another.
+    initrd.extend(setup.extra.take().map(nomad86_host::guest::cpio::Cpio::finish).unwrap_or_default());
+    let kernel = Kernel {
+        image: read(&files.kernel),
+        initrd: Some(initrd),
+        // On a busy host ticks are lost, and Linux then distrusts the one clock that is right.
+        command_line: format!("console=ttyS0 quiet tsc=reliable{}", setup.append),
+        ..Kernel::default()
+    };
+    let cards = std::mem::take(&mut setup.cards);
+    let config = Config { memory: MEMORY, kernel: Some(kernel), cards, ..Config::default() };
+    let memory = GuestMemory::allocate(config.memory_needed()).expect("there is memory for a guest");
+    Machine::new(config, memory).expect("the configuration is right")
+}
+
+/// The machine of an image.
+fn restored(image: &[u8], options: RestoreOptions) -> Machine {
+    let config = snapshot::config(&mut &*image).expect("the image has a configuration");
+    let memory = GuestMemory::allocate(config.memory_needed()).expect("there is memory for a guest");
+    Machine::restore(config, memory, &mut &*image, options).expect("the image is whole").machine
 }

@@ -4,20 +4,24 @@
 //! ([`Guest::run`]). Guests of one test run side by side, as machines do.
 
 mod machine;
+mod process;
 
 use machine::Order;
 use nomad86::config::{Card, CardModel};
 use nomad86::host::Network;
 use nomad86::machine::Machine;
 use nomad86::net::MacAddress;
+use nomad86::snapshot::RestoreOptions;
 use nomad86_host::guest::{self, cpio::Cpio};
 use nomad86_host::net::bell::{Bedside, Bell};
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a guest may take to boot.
-const BOOT: Duration = Duration::from_secs(300);
+const BOOT: Duration = Duration::from_secs(600);
 /// What the init of the guest says when it has done all.
 const READY: &str = "nomad86: ready";
 
@@ -42,6 +46,7 @@ pub struct Setup {
     plugs: Vec<Plug>,
     extra: Option<Cpio>,
     append: String,
+    state: Option<(Arc<[u8]>, RestoreOptions)>,
 }
 
 impl Setup {
@@ -92,6 +97,19 @@ impl Setup {
         self
     }
 
+    /// Goes on from a state image of a guest that was at its shell, with a cable for each card of the image.
+    #[must_use]
+    pub fn restore(
+        mut self,
+        image: &Arc<[u8]>,
+        options: RestoreOptions,
+        plug: impl FnOnce(Bell) -> Box<dyn Network> + Send + 'static,
+    ) -> Guest {
+        self.state = Some((image.clone(), options));
+        self.plugs.push(Box::new(plug));
+        self.start()
+    }
+
     /// Boots it and waits for its shell.
     ///
     /// # Panics
@@ -107,19 +125,24 @@ impl Setup {
     /// When there is no guest to be had.
     #[must_use]
     pub fn start(self) -> Guest {
-        let files = guest::debian(&guest::cache_folder(), &mut |_| ())
-            .unwrap_or_else(|error| panic!("no Debian guest: {error}"));
+        let files = files();
         let bedside = Bedside::default();
         let bell = bedside.bell();
-        let (orders, inbox) = channel();
-        let (outbox, output) = channel();
         let name = self.name.clone();
-        let thread = std::thread::Builder::new()
-            .name(name.clone())
-            .spawn(move || machine::live(self, &files, &bedside, &inbox, &outbox))
-            .expect("there is a thread for each machine");
-        Guest { name, orders, output, bell, heard: String::new(), thread: Some(thread), number: 0 }
+        Guest::spawn(name, bell, move |orders, output| {
+            machine::live(self, &files, &bedside, &orders, &output)
+        })
     }
+}
+
+/// The guest's files, for other emulators.
+///
+/// # Panics
+/// When there is no guest to be had.
+#[must_use]
+pub fn files() -> guest::Guest {
+    guest::debian(&guest::cache_folder(), &mut |_| ())
+        .unwrap_or_else(|error| panic!("no Debian guest: {error}"))
 }
 
 impl Engine {
@@ -145,6 +168,28 @@ pub struct Guest {
 }
 
 impl Guest {
+    fn spawn(
+        name: String,
+        bell: Bell,
+        live: impl FnOnce(Receiver<Order>, Sender<Vec<u8>>) + Send + 'static,
+    ) -> Self {
+        let (orders, inbox) = channel();
+        let (outbox, output) = channel();
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || live(inbox, outbox))
+            .expect("there is a thread for each machine");
+        Self { name, orders, output, bell, heard: String::new(), thread: Some(thread), number: 0 }
+    }
+
+    /// The guest in another emulator: a program whose standard input and output are the serial line.
+    #[must_use]
+    pub fn other(name: &str, program: Command) -> Self {
+        Self::spawn(name.to_owned(), Bell::default(), |orders, output| {
+            process::live(program, &orders, output);
+        })
+    }
+
     /// Waits for the shell and makes it silent.
     ///
     /// # Panics
@@ -209,7 +254,8 @@ impl Guest {
         let mark = format!(":{}>", self.number);
         let text = self.wait_for(&mark, limit);
         let (output, status) = text.trim_end_matches(&mark).rsplit_once('<').unwrap_or(("", "1"));
-        (status.parse().unwrap_or(1), output.replace('\r', ""))
+        // What stands first is the end of the line with the last mark.
+        (status.parse().unwrap_or(1), output.replace('\r', "").trim_start_matches('\n').to_owned())
     }
 
     /// Waits until the guest writes `text`; returns all up to its end.
@@ -244,6 +290,18 @@ impl Guest {
         let (answer, asked) = channel();
         self.order(Order::Inspect(Box::new(move |machine| drop(answer.send(look(machine))))));
         asked.recv_timeout(Duration::from_secs(30)).expect("the machine runs")
+    }
+
+    /// Saves the machine's state.
+    ///
+    /// # Panics
+    /// When the machine has ended.
+    pub fn save(&self) -> Arc<[u8]> {
+        self.inspect(|machine| {
+            let mut image = Vec::new();
+            machine.save(&mut image).expect("there is memory for an image");
+            image.into()
+        })
     }
 
     fn order(&self, order: Order) {

@@ -57,7 +57,7 @@ pub fn run(
         side.run(Some(jit), limit);
         done.instructions += 1;
         let vector = (side.cpu.eip & 0xFFF) / 64;
-        let missing = absent.iter().any(|&page| page == side.cpu.cr2 & !0xFFF);
+        let missing = absent.contains(&(side.cpu.cr2 & !0xFFF));
         if !(in_handler(&side.cpu) && vector == PF && missing) {
             for &page in &absent {
                 let at = layout::entry_at(page) as usize;
@@ -106,8 +106,10 @@ fn take_away(side: &mut Side, rng: &mut Rng) -> Vec<u32> {
 fn mnemonic(side: &mut Side) -> String {
     let linear = side.cpu.seg[1].base.wrapping_add(side.cpu.eip);
     let mut bytes = [0; MAX_LEN];
-    let found =
-        side.cpu.peek(linear, &mut side.world).is_some_and(|at| side.world.memory.read(at, &mut bytes));
+    let found = side
+        .cpu
+        .peek(linear, &mut side.world.memory)
+        .is_some_and(|at| side.world.memory.read(at, &mut bytes));
     match decode(&bytes, side.cpu.code32(), side.cpu.features) {
         Ok(inst) if found => format!("{}{}", if inst.rep() { "rep " } else { "" }, inst.row().mnemonic),
         _ => "?".to_owned(),
@@ -116,8 +118,9 @@ fn mnemonic(side: &mut Side) -> String {
 
 /// What instructions may have done when they fault in the middle, by the manuals or by their nature.
 fn partial(name: &str) -> bool {
-    // Repeated string instructions stand at the element that faulted.
-    name.starts_with("rep ")
+    // Repeated string instructions stand at the element that faulted; MASKMOVQ has taken the x87's registers
+    // for MMX, as it does on the host.
+    name.starts_with("rep ") || name == "maskmovq"
 }
 
 /// Scratch processors: as it was before, and as the handler's frame would bring it back.
@@ -139,10 +142,10 @@ impl Views {
         let user = before.cpl == 3;
         let top = side.cpu.seg[2].base.wrapping_add(side.cpu.regs[reg::ESP]);
         let frame: Vec<usize> = (0..if user { 40 } else { 16 })
-            .filter_map(|n| side.cpu.peek(top.wrapping_add(n), &mut side.world).map(|at| at as usize))
+            .filter_map(|n| side.cpu.peek(top.wrapping_add(n), &mut side.world.memory).map(|at| at as usize))
             .collect();
         let now = side.ram();
-        if !frame.last().is_some_and(|&at| at < now.len()) {
+        if frame.last().is_none_or(|&at| at >= now.len()) {
             return; // on a device, or nowhere: nobody can read it back
         }
         let byte = |n: usize| frame.get(n).and_then(|&at| now.get(at)).map_or(0, |&b| u32::from(b));

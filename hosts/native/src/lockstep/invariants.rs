@@ -18,8 +18,10 @@ pub fn check(side: &mut Side, what: &mut Vec<String>) {
 /// Every live TLB entry equals a fresh walk of the guest's tables; none is writable with a clear dirty bit, or
 /// leads to memory that holds code.
 pub fn translations(side: &mut Side, what: &mut Vec<String>) {
-    if side.world.memory.map_changed() {
-        return; // taken note of before the next instruction
+    let paging = side.cpu.cr0 & nomad86::cpu::cr0::PG != 0;
+    if side.world.memory.map_changed() || paging && side.cpu.cr3 != super::layout::DIRECTORY {
+        // Taken note of before the next instruction; or a program has loaded CR3, which global pages outlive.
+        return;
     }
     let mut entries = Vec::new();
     side.cpu.tlb.visit(|table, linear, addend| entries.push((table, linear, addend)));
@@ -27,7 +29,7 @@ pub fn translations(side: &mut Side, what: &mut Vec<String>) {
         let write = table & 1 != 0;
         let access = Access { write, user: table & 2 != 0, fetch: false };
         let name = || format!("TLB entry of table {table} for {linear:08x}");
-        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world) else {
+        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world.memory) else {
             what.push(format!("{}: a walk faults", name()));
             continue;
         };

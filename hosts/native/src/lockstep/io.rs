@@ -120,9 +120,9 @@ impl Io for World {
     }
 
     fn events(&self) -> u32 {
-        u32::from(self.memory.code_written()) * event::CODE
-            | u32::from(self.memory.map_changed()) * event::MAP
-            | u32::from(self.interrupt) * event::INTERRUPT
-            | u32::from(self.leave) * event::LEAVE
+        (u32::from(self.memory.code_written()) * event::CODE)
+            | (u32::from(self.memory.map_changed()) * event::MAP)
+            | (u32::from(self.interrupt) * event::INTERRUPT)
+            | (u32::from(self.leave) * event::LEAVE)
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn image(program: &Program, image: &mut [u8]) {
         put(DIRECTORY, &table(TABLE_LOW));
         put(DIRECTORY + 4 * (KERNEL >> 22), &table(TABLE_HIGH));
         for page in 0..DIRECTORY / PAGE {
-            put(TABLE_HIGH + 4 * page, &(page * PAGE | 0x103).to_le_bytes());
+            put(TABLE_HIGH + 4 * page, &((page * PAGE) | 0x103).to_le_bytes());
         }
         for (linear, entry) in &program.pages {
             put(TABLE_LOW + 4 * (linear >> 12), &entry.to_le_bytes());

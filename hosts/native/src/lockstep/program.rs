@@ -119,7 +119,10 @@ impl Program {
         self.paged = true;
         self.pages = (0..CODE_PAGES + DATA_PAGES)
             .flat_map(|page| {
-                [(CODE + page * PAGE, CODE + page * PAGE | 7), (ALIAS + page * PAGE, CODE + page * PAGE | 7)]
+                [
+                    (CODE + page * PAGE, (CODE + page * PAGE) | 7),
+                    (ALIAS + page * PAGE, (CODE + page * PAGE) | 7),
+                ]
             })
             .collect();
         self
@@ -221,7 +224,7 @@ impl Program {
             program.registers[register] = program.pointer(&mut rng);
         }
         // Pushes go to data that is most likely there.
-        let top = DATA + 2 * PAGE + rng.within(0x200..0x1000) & !3;
+        let top = (DATA + 2 * PAGE + rng.within(0x200..0x1000)) & !3;
         program.registers[4] = top - program.data_base();
         if rng.percent(60) {
             let lanes = rng.pick(&[Lanes::F32, Lanes::F64, Lanes::Integer]);
@@ -295,10 +298,10 @@ fn pages(rng: &mut Rng, user: bool) -> Vec<(u32, u32)> {
             0 => 0,
             1 => at | P | u,
             2 => at | P | W,
-            3 => DEVICE + page * PAGE | P | W | u,
+            3 => (DEVICE + page * PAGE) | P | W | u,
             4 => ROM | P | W | u,
             5 => NOTHING | P | W | u,
-            6 => CODE + (page % CODE_PAGES) * PAGE | P | W | u,
+            6 => (CODE + (page % CODE_PAGES) * PAGE) | P | W | u,
             _ => usual,
         };
         pages.push((at, entry | if entry == 0 { 0 } else { rng.pick(&[0, AD, 0x20]) }));

@@ -7,6 +7,7 @@ mod machine;
 mod receive;
 mod registers;
 mod ring;
+mod rom;
 mod storm;
 mod transmit;
 

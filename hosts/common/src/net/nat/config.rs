@@ -30,7 +30,13 @@ pub(super) fn taken(forward: &Forward, error: &std::io::Error) -> std::io::Error
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
     };
-    let text = format!("hostfwd: cannot listen at {transport} {}: {error}", forward.listen);
+    let remedy = match error.kind() {
+        std::io::ErrorKind::AddrInUse => "another program listens there; choose another port",
+        std::io::ErrorKind::PermissionDenied => "ports under 1024 are the superuser's; choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => "the host has no such address; leave it out",
+        _ => "choose another port",
+    };
+    let text = format!("hostfwd: cannot listen at {transport} {} ({error}): {remedy}", forward.listen);
     std::io::Error::new(error.kind(), text)
 }
 

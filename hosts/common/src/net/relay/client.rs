@@ -383,7 +383,10 @@ impl Worker {
         // This may take long; frames meanwhile push each other out of the queue.
         match (self.config.url.host.as_str(), self.config.url.port).to_socket_addrs() {
             Ok(addresses) => self.try_next(addresses.collect(), deadline, None),
-            Err(error) => self.fail(&error),
+            Err(_) => {
+                let text = format!("the name {} is not known; correct it", self.config.url.host);
+                self.fail(&io::Error::new(ErrorKind::NotFound, text));
+            }
         }
         false
     }
@@ -692,7 +695,18 @@ fn explain(error: &io::Error) -> String {
             bad => format!("its certificate is no good: {bad}"),
         },
         Some(tls) => format!("TLS failed: {tls}"),
-        None => error.to_string(),
+        // Errors that we made ourselves say all; the system's have a number and need a remedy.
+        None if error.get_ref().is_some_and(|_| error.raw_os_error().is_none()) => error.to_string(),
+        None => match error.kind() {
+            ErrorKind::ConnectionRefused => {
+                "nobody listens there; start the relay (nomad86 relay) or correct the address".into()
+            }
+            ErrorKind::TimedOut => "it does not answer; is the address right, and open in firewalls?".into(),
+            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
+                "there is no way to it; is the host's network up?".into()
+            }
+            _ => error.to_string(),
+        },
     }
 }
 

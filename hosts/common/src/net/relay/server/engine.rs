@@ -69,7 +69,15 @@ impl Engine {
         let public = config.listen.iter().map(|address| (*address, false));
         for (address, private) in public.chain(config.metrics_listen.map(|address| (address, true))) {
             let mut socket = TcpListener::bind(address).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen at {address}: {error}"))
+                let remedy = match error.kind() {
+                    ErrorKind::AddrInUse => "another program listens there; choose another port",
+                    ErrorKind::PermissionDenied => {
+                        "ports under 1024 are the superuser's; choose a higher one"
+                    }
+                    ErrorKind::AddrNotAvailable => "the host has no such address",
+                    _ => "choose another address",
+                };
+                io::Error::new(error.kind(), format!("cannot listen at {address} ({error}): {remedy}"))
             })?;
             poll.registry().register(&mut socket, Token(listeners.len()), Interest::READABLE)?;
             listeners.push(Listener { socket, private });

@@ -1,0 +1,68 @@
+//! `--stats` and `--perf-map`: what the machine did, and where its code is.
+
+use nomad86::machine::Machine;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+/// What was done, a line each.
+pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
+    let mut text = String::new();
+    let cpu = &machine.cpu;
+    let seconds = elapsed.as_secs_f64();
+    let mut line = |name: &str, value: u64| {
+        let _ = writeln!(text, "{name:<44}{value:>16}");
+    };
+    line("instructions", cpu.count);
+    line("instructions a second", (cpu.count as f64 / seconds.max(1e-9)) as u64);
+    line("virtual microseconds", machine.now().0 / 1000);
+    line("host microseconds", elapsed.as_micros() as u64);
+    let runs = &machine.runs;
+    line("runs of instructions to a deadline", runs.deadlines);
+    line("runs of instructions left for an event", runs.events);
+    line("runs of instructions left for a halt", runs.halts);
+    line("interrupts delivered", runs.interrupts);
+    line("TLB entries filled", cpu.tlb.fills);
+    line("TLB flushes", cpu.tlb.flushes);
+    let cache = &machine.cache.stats;
+    line("blocks decoded", cache.decoded);
+    line("blocks dropped for overwritten bytes", cache.invalidated);
+    line("block cache emptied because it was full", cache.full_flushes);
+    line("entries not among the recent ones", cache.recent_misses);
+    if let Some(jit) = &machine.jit {
+        let jit = jit.stats();
+        line("blocks translated", jit.translated);
+        line("bytes of translated code", jit.bytes);
+        line("code memory emptied", jit.full_flushes);
+        line("translations dropped for overwritten bytes", jit.invalidated);
+        line("entries into translated code", jit.entered);
+        line("jumps linked", jit.linked);
+        line("entry points not in the table", jit.lookups_missed);
+        line("exits at an instruction", jit.interpreted);
+    } else {
+        line("blocks translated", 0);
+    }
+    text
+}
+
+/// Writes the map that `perf` reads: address, size and name of each translated block.
+pub(crate) fn perf_map(machine: &Machine, path: &Path) -> io::Result<()> {
+    let mut out = io::BufWriter::new(std::fs::File::create(path)?);
+    if let Some(jit) = &machine.jit {
+        let mut result = Ok(());
+        jit.visit(|number, at, code| {
+            let block = machine.cache.block(number);
+            if result.is_ok() && block.live {
+                result = writeln!(out, "{at:x} {:x} guest_{:08x}", code.len(), block.phys);
+            }
+        });
+        result?;
+    }
+    out.flush()
+}
+
+/// The map's usual place.
+pub(crate) fn perf_map_default() -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("perf-{}.map", std::process::id()))
+}

@@ -1,0 +1,163 @@
+//! Listings of blocks: the guest's instructions and what the recompiler makes of them.
+
+use crate::code::DualMapping;
+use nomad86::config::CpuModel;
+use nomad86::cpu::flat::FlatMachine;
+use nomad86::fpu::Fpu;
+use nomad86::isa::Inst;
+use nomad86::jit::Jit;
+use std::fmt::Write;
+use std::io;
+
+/// Where [`translated`] puts code: so that listings do not change with the host's addresses.
+pub const CODE_AT: u32 = 0x1_0000;
+
+/// The guest's instructions of a block that begins at `eip`, a line each.
+#[must_use]
+pub fn guest(insts: &[Inst], eip: u32) -> String {
+    let mut text = String::new();
+    let mut at = eip;
+    for inst in insts {
+        let _ = writeln!(text, "{at:08x}  {}", inst.text(at));
+        at = at.wrapping_add(u32::from(inst.len));
+    }
+    text
+}
+
+/// Host code that runs at `at`, a line each. Addresses inside are offsets from its start; calls and jumps that
+/// leave it are named by `outside`.
+#[must_use]
+pub fn host(code: &[u8], at: usize, outside: &dyn Fn(u64) -> Option<String>) -> String {
+    use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, OpKind};
+    let start = at as u64;
+    let end = start + code.len() as u64;
+    let mut text = String::new();
+    let mut formatter = IntelFormatter::new();
+    let options = formatter.options_mut();
+    options.set_hex_prefix("0x");
+    options.set_hex_suffix("");
+    options.set_uppercase_hex(false);
+    options.set_branch_leading_zeros(false);
+    options.set_show_branch_size(false);
+    options.set_space_after_operand_separator(true);
+    for mut inst in Decoder::with_ip(64, code, start, DecoderOptions::NONE) {
+        let place = inst.ip() - start;
+        let fields = cpu_field(&inst);
+        let branch = (0..inst.op_count()).any(|n| inst.op_kind(n) == OpKind::NearBranch64);
+        let mut line = String::new();
+        let target = inst.near_branch_target();
+        if branch && (start..end).contains(&target) {
+            inst.set_near_branch64(target - start);
+            formatter.format(&inst, &mut line);
+        } else if branch {
+            formatter.format_mnemonic(&inst, &mut line);
+            let _ = write!(line, " {}", outside(target).unwrap_or_else(|| "outside".to_owned()));
+        } else {
+            formatter.format(&inst, &mut line);
+        }
+        if let Some(name) = fields
+            && let (Some(from), Some(to)) = (line.find("[r14"), line.find(']'))
+        {
+            line.replace_range(from..=to, &name);
+        }
+        let _ = writeln!(text, "{place:5x}  {line}");
+    }
+    text
+}
+
+/// Name of the processor's field that an instruction reaches through r14, so that listings do not change with
+/// the layout of the processor.
+fn cpu_field(inst: &iced_x86::Instruction) -> Option<String> {
+    use iced_x86::Register;
+    use nomad86::cpu::Cpu;
+    use nomad86::jit::Shared;
+    use std::mem::offset_of;
+    const NAMES: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
+    if inst.memory_base() != Register::R14 || inst.memory_index() != Register::None {
+        return None;
+    }
+    let at = inst.memory_displacement64() as usize;
+    let regs = offset_of!(Cpu, regs);
+    if (regs..regs + 32).contains(&at) {
+        return Some(format!("[cpu.{}]", NAMES[(at - regs) / 4]));
+    }
+    let segments = offset_of!(Cpu, seg);
+    let each = size_of::<nomad86::cpu::segment::Segment>();
+    if (segments..segments + 6 * each).contains(&at) {
+        return Some(format!("[cpu.segment{}+{:#x}]", (at - segments) / each, (at - segments) % each));
+    }
+    let shared = |field: usize| offset_of!(Cpu, jit) + field;
+    let fpu = |field: usize| offset_of!(Cpu, fpu) + field;
+    let fields = [
+        ("eip", offset_of!(Cpu, eip)),
+        ("code_key", offset_of!(Cpu, code_key)),
+        ("budget", shared(offset_of!(Shared, budget))),
+        ("flags", shared(offset_of!(Shared, flags))),
+        ("code_page", shared(offset_of!(Shared, code_page))),
+        ("link", shared(offset_of!(Shared, link))),
+        ("scratch", shared(offset_of!(Shared, scratch))),
+        ("live", shared(offset_of!(Shared, live))),
+        ("fip", fpu(offset_of!(Fpu, fip))),
+        ("fcs", fpu(offset_of!(Fpu, fcs))),
+        ("fop", fpu(offset_of!(Fpu, fop))),
+        ("fdp", fpu(offset_of!(Fpu, fdp))),
+        ("fds", fpu(offset_of!(Fpu, fds))),
+    ];
+    let name = fields.iter().find(|(_, offset)| *offset == at).map_or("?", |(name, _)| name);
+    Some(format!("[cpu.{name}]"))
+}
+
+/// A piece of code, translated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Translated {
+    /// The guest's instructions.
+    pub guest: String,
+    /// The host's.
+    pub host: String,
+}
+
+/// Translates the block that `code` begins with, for a flat 32-bit (or 16-bit) segment at CPL 0.
+///
+/// # Errors
+/// When the host has no executable memory or no recompiler, or the block is not translated.
+pub fn translated(code: &[u8], code32: bool, precise: bool) -> io::Result<Translated> {
+    let mut machine = FlatMachine::new(CpuModel::Max, 1 << 20).map_err(io::Error::other)?;
+    let memory = DualMapping::new(1 << 20)?;
+    let blocks = machine.cache.capacity();
+    let none = || io::Error::new(io::ErrorKind::Unsupported, "this processor has no recompiler");
+    let mut jit = Jit::new(Box::new(memory), blocks, precise).ok_or_else(none)?;
+    jit.set_threshold(0);
+    machine.jit = Some(jit);
+    machine.enter_flat(0, code32);
+    machine.write(CODE_AT, code);
+    machine.cpu.eip = CODE_AT;
+    machine.cpu.regs[4] = 0x8_0000;
+    // Enough to enter the block once; what it does there does not matter.
+    machine.run(64);
+    let missing = || io::Error::other("the block is not translated");
+    let jit = machine.jit.as_ref().ok_or_else(missing)?;
+    let mut found = None;
+    let mut number = 0;
+    machine.cache.visit(|block, insts| {
+        if block.phys == u64::from(CODE_AT) {
+            found = Some((number, insts.to_vec()));
+        }
+        number += 1;
+    });
+    let (number, insts) = found.ok_or_else(missing)?;
+    let (at, bytes) = jit.host_code(number).ok_or_else(missing)?;
+    Ok(Translated { guest: guest(&insts, CODE_AT), host: host(bytes, at, &|_| None) })
+}
+
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_shown_as_guest_and_host_see_it() {
+        // add eax, ebx; jmp to itself
+        let both = translated(&[0x01, 0xD8, 0xEB, 0xFC], true, false).unwrap();
+        assert_eq!(both.guest, "00010000  add eax, ebx\n00010002  jmp 0x10000\n");
+        assert!(both.host.lines().any(|line| line.ends_with("  add eax, ebx")), "{}", both.host);
+    }
+}

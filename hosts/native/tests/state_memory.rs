@@ -1,0 +1,131 @@
+//! How much memory an image can make a program take: what its machine has, and 64 MiB at most.
+#![allow(missing_docs)]
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
+use nomad86::config::{ClockMode, Config};
+use nomad86::machine::Machine;
+use nomad86::memory::GuestMemory;
+use nomad86::snapshot::{self, Reader, RestoreOptions, Tag, Writer};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn more(bytes: usize) {
+    PEAK.fetch_max(NOW.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+// SAFETY: everything is passed on as it is to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        more(layout.size());
+        // SAFETY: as for the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        more(layout.size());
+        // SAFETY: as for the caller.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as for the caller.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// A piece of 256 pages that are all one byte: 1 MiB in 4 KiB.
+fn piece(first: u32) -> Vec<u8> {
+    let mut piece = first.to_le_bytes().to_vec();
+    piece.extend([0xFF; 32]);
+    // A literal, a match as long as it can be, and the last literals.
+    let len: usize = 1 << 20;
+    let mut rest = len - 1 - 4 - 15 - 5;
+    piece.extend([0x1F, b'A', 1, 0]);
+    while rest >= 255 {
+        piece.push(255);
+        rest -= 255;
+    }
+    piece.push(rest as u8);
+    piece.extend(*b"\x50AAAAA");
+    piece
+}
+
+/// An image in which everything is as long as can be; with a kernel and an initial RAM disk, which are none.
+fn hostile(image: &[u8], kernel: bool) -> Vec<u8> {
+    let mut bad = Vec::new();
+    let mut writer = Writer::new(&mut bad).unwrap();
+    let mut source = image;
+    let mut reader = Reader::new(&mut source).unwrap();
+    while let Some(section) = reader.next_section().unwrap() {
+        let mut contents = section.contents.to_vec();
+        if kernel && section.tag == Tag(*b"CONF") {
+            *contents.last_mut().unwrap() = 1;
+            contents.extend((16_u64 << 20).to_le_bytes());
+            contents.push(1);
+            contents.extend((7_u64 << 20).to_le_bytes());
+            contents.extend([0; 8]);
+        }
+        if section.tag == Tag(*b"RAM ") {
+            continue;
+        }
+        writer.section(section.tag, section.version, &contents).unwrap();
+        if kernel && section.tag == Tag(*b"BIOS") {
+            for (tag, pieces) in [(*b"KERN", 16), (*b"INRD", 7)] {
+                (0..pieces).for_each(|n| writer.section(Tag(tag), 1, &piece(n * 256)).unwrap());
+            }
+        }
+    }
+    (0..50).for_each(|_| writer.section(Tag(*b"host"), 1, &[7; 8 << 20]).unwrap());
+    (0..200).for_each(|n| writer.section(Tag(*b"RAM "), 1, &piece(n * 256)).unwrap());
+    writer.finish().unwrap();
+    bad
+}
+
+#[test]
+fn case_75_what_unpacks_to_a_lot_is_bounded_by_the_machine_s_memory_and_64_mib() {
+    let mut bios = vec![0xF4; 64 << 10];
+    bios[0xFFF0..0xFFF2].copy_from_slice(&[0xEB, 0xFE]);
+    let config = Config {
+        memory: 8 << 20,
+        video_memory: 1 << 20,
+        clock: ClockMode::Virtual { picoseconds: 1000 },
+        bios,
+        ..Config::default()
+    };
+    let needed = config.memory_needed();
+    let memory = GuestMemory::allocate(needed).unwrap();
+    let mut image = Vec::new();
+    Machine::new(config.clone(), memory).unwrap().save(&mut image).unwrap();
+    let (bad, full) = (hostile(&image, true), hostile(&image, false));
+    assert!(bad.len() < 9 << 20, "{} bytes", bad.len());
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let restored = snapshot::config(&mut &bad[..]).map(|config| {
+        let memory = GuestMemory::allocate(config.memory_needed()).unwrap();
+        Machine::restore(config, memory, &mut &bad[..], RestoreOptions::default()).map(drop)
+    });
+    let inspected = snapshot::inspect(&mut &bad[..]).map(drop);
+    assert!(!matches!(restored, Ok(Ok(()))) && inspected.is_err(), "there is no such kernel");
+    let took = PEAK.load(Relaxed) - before;
+    println!("{} MiB", took >> 20);
+    assert!(took <= needed + (64 << 20), "{} MiB", took >> 20);
+    assert!(took > 16 << 20, "it was unpacked: {} MiB", took >> 20);
+    // Without the kernel it goes as far as its RAM, of which there is more than the machine has.
+    PEAK.store(before, Relaxed);
+    let memory = GuestMemory::allocate(needed).unwrap();
+    let result = Machine::restore(config, memory, &mut &full[..], RestoreOptions::default());
+    let error = result.map(drop).unwrap_err().to_string();
+    assert!(error.contains("outside the machine's memory"), "{error}");
+    let took = PEAK.load(Relaxed) - before;
+    println!("{} MiB", took >> 20);
+    assert!(took <= needed + (64 << 20), "{} MiB", took >> 20);
+}
