@@ -114,7 +114,11 @@ impl Cpu {
     ) -> Result<Option<u32>, Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
         let key = self.mode_key();
-        if !alone && let Some(number) = cache.recent(linear, self.code_key) {
+        // Translated code looks its page up in the TLB, which may have dropped it for want of room.
+        if !alone
+            && let Some(number) = cache.recent(linear, self.code_key)
+            && self.tlb.code(linear, self.cpl == 3).is_some()
+        {
             return Ok(Some(number));
         }
         let events = io.events();

@@ -52,6 +52,8 @@ pub struct Shared {
     pub tlb: usize,
     /// Table of recent entry points.
     pub entries: usize,
+    /// Table of jumps: code for the low 16 bits of EIP, which then looks whether it is meant.
+    pub jumps: usize,
     /// Table of physical pages that code lies on, for the present privilege.
     pub code_tlb: usize,
     /// The interpreter's function for one instruction.
@@ -107,6 +109,7 @@ impl Default for Shared {
             limit: 0,
             tlb: 0,
             entries: 0,
+            jumps: 0,
             code_tlb: 0,
             interpret: 0,
             resolve: 0,

@@ -57,6 +57,8 @@ pub(super) struct Plan {
     pub(super) high: i32,
     /// Whether one of the accesses writes.
     pub(super) write: bool,
+    /// The register whose value at the start is the root.
+    pub(super) root: Option<u8>,
     /// The last instruction with such an access.
     last: usize,
 }
@@ -69,6 +71,7 @@ impl Plan {
         low: 0,
         high: 0,
         write: false,
+        root: None,
         last: 0,
     };
 
@@ -99,7 +102,8 @@ impl Plan {
         if best.count < WORTH {
             return Self::NONE;
         }
-        let mut plan = Self { low: best.low, high: best.high, write: false, ..Self::NONE };
+        let start = (root < REGS).then_some(root as u8);
+        let mut plan = Self { low: best.low, high: best.high, root: start, ..Self::NONE };
         let mut walk = Walk::new();
         for (n, i) in insts.iter().enumerate() {
             for (slot, access) in accesses(i).into_iter().enumerate() {

@@ -16,6 +16,7 @@ pub(super) struct Offsets {
     pub(super) link: i32,
     pub(super) alone: i32,
     pub(super) code_tlb: i32,
+    pub(super) jumps: i32,
     pub(super) scratch: i32,
     pub(super) write_table: i32,
     pub(super) read_span: i32,
@@ -31,6 +32,7 @@ impl Offsets {
         link: shared(offset_of!(Shared, link)),
         alone: shared(offset_of!(Shared, alone)),
         code_tlb: CODE_TLB,
+        jumps: shared(offset_of!(Shared, jumps)),
         scratch: shared(offset_of!(Shared, scratch)),
         write_table: (ENTRIES * 8) as i32,
         read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
@@ -65,7 +67,7 @@ const ENTRY_TABLE: i32 = shared(offset_of!(Shared, entries));
 pub(super) struct Thunks {
     /// `fn(cpu, code)`.
     pub(super) enter: usize,
-    /// r8d holds EIP, the flags are in memory: go there.
+    /// r8d holds EIP, the flags are in memory: go there, if the table of entry points has it.
     pub(super) lookup: usize,
     /// As `lookup`, but the table is known not to have it: the dispatcher is asked.
     pub(super) miss: usize,
@@ -99,23 +101,10 @@ fn reload(a: &mut Asm) {
     load(a);
 }
 
-/// A jump to the code for EIP in r8d, which the table may know. RFLAGS are lost.
-pub(super) fn lookup(a: &mut Asm, miss: super::asm::Label) {
-    const { assert!(size_of::<Entry>() == 16) };
-    dynasm!(a ; .arch x64
-        ; mov r9d, r8d
-        ; mov r10, [r14 + CODE_TLB]
-        ; shr r9d, 12
-        ; mov r10d, [r10 + r9 * 4]
-        ; mov r9d, r8d
-        ; and r9d, (TABLE - 1) as i32
-        ; shl r9d, 4
-        ; add r9, [r14 + ENTRY_TABLE]
-        ; cmp [r9], r8d);
-    a.jcc(5, miss);
-    dynasm!(a ; .arch x64 ; cmp [r9 + 4], r10d);
-    a.jcc(5, miss);
-    dynasm!(a ; .arch x64 ; jmp QWORD [r9 + 8]);
+/// AH and OF of RFLAGS to memory; r11 is lost.
+pub(super) fn save_flags(a: &mut Asm) {
+    let at = Offsets::NEW.flags;
+    dynasm!(a ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
 }
 
 impl Jit {
@@ -135,7 +124,23 @@ impl Jit {
         a.bind(resume);
         reload(a);
         t.lookup = a.at();
-        lookup(a, miss);
+        const { assert!(size_of::<Entry>() == 16) };
+        dynasm!(a ; .arch x64
+            ; mov r9d, r8d
+            ; mov r10, [r14 + CODE_TLB]
+            ; shr r9d, 12
+            ; mov r10d, [r10 + r9 * 4]
+            ; mov r9d, r8d
+            ; shr r9d, 16
+            ; xor r9d, r8d
+            ; and r9d, (TABLE - 1) as i32
+            ; shl r9d, 4
+            ; add r9, [r14 + ENTRY_TABLE]
+            ; cmp [r9], r8d);
+        a.jcc(5, miss);
+        dynasm!(a ; .arch x64 ; cmp [r9 + 4], r10d);
+        a.jcc(5, miss);
+        dynasm!(a ; .arch x64 ; jmp QWORD [r9 + 8]);
         a.bind(miss);
         t.miss = a.at();
         dynasm!(a ; .arch x64 ; mov [r14 + EIP], r8d);

@@ -16,8 +16,9 @@ use crate::memory::PAGE;
 use alloc::vec::Vec;
 use dynasm::dynasm;
 
-/// How far the search for a reader of flags follows jumps.
-const DEPTH: u32 = 3;
+/// How far the search for a reader of flags follows jumps: to the next block, so that flags that it reads or
+/// leaves alone are exact whenever control is between the two.
+const DEPTH: u32 = 1;
 
 /// A jump on its way out of a block.
 struct Exit {
@@ -28,8 +29,8 @@ struct Exit {
     stub: Label,
     /// Position of the rel32 that leads there.
     at: usize,
-    /// Positions of the guard's imm32 and of the jump behind it.
-    guard: Option<(usize, usize)>,
+    /// It leads to another page.
+    cross: bool,
     /// Position of the rel32 of the last way out.
     tail: usize,
 }
@@ -168,7 +169,7 @@ impl Jit {
             self.links.push(Link {
                 at: base + way.at as u32,
                 stub: base + stub,
-                guard: 0,
+                cross: false,
                 tail: base + way.tail as u32,
                 saved: true,
                 linked: false,
@@ -177,12 +178,11 @@ impl Jit {
             });
         }
         for (exit, stub) in exits.iter().zip(stubs) {
-            let page = if exit.guard.is_some() { 0 } else { block.phys & !0xFFF };
-            let (guard, at) = exit.guard.unwrap_or((0, exit.at));
+            let page = if exit.cross { 0 } else { block.phys & !0xFFF };
             self.links.push(Link {
-                at: base + at as u32,
-                stub: if guard == 0 { base + stub } else { base + exit.tail as u32 - 1 },
-                guard: if guard == 0 { 0 } else { base + guard as u32 },
+                at: base + exit.at as u32,
+                stub: base + stub,
+                cross: exit.cross,
                 tail: base + exit.tail as u32,
                 saved: exit.saved,
                 linked: false,
@@ -213,6 +213,8 @@ struct Labels {
     direct: Label,
     saved: Label,
     budget_out: Label,
+    /// The block is not the one at EIP.
+    other: Label,
     /// The second page is not the one that was translated.
     elsewhere: Label,
 }
@@ -224,24 +226,31 @@ impl Labels {
             direct: a.label(),
             saved: a.label(),
             budget_out: a.label(),
+            other: a.label(),
             elsewhere: a.label(),
         }
     }
 }
 
 impl Emitter<'_> {
-    /// The three entries and the budget check.
+    /// The entries, the budget check, and the shared lookup if that can be made here.
     fn entries(&mut self, l: &Labels, block: &Block, live_in: Flags) {
         let offset = (block.phys & 0xFFF) as i32;
         let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
+        let page = code_page(block.phys) as i32;
         self.asm.bind(l.lookup);
+        dynasm!(self.asm ; .arch x64
+            ; mov r9d, r8d
+            ; mov r10, [r14 + tlb]
+            ; shr r9d, 12
+            ; cmp DWORD [r10 + r9 * 4], page);
+        self.asm.jcc(5, l.other);
         self.asm.lea(9, Some(8), None, -offset);
         self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
         if let Some(second) = block.second {
             let page = code_page(second) as i32;
             dynasm!(self.asm ; .arch x64
                 ; add r9d, 0x1000
-                ; mov r10, [r14 + tlb]
                 ; shr r9d, 12
                 ; cmp DWORD [r10 + r9 * 4], page);
             self.asm.jcc(5, l.elsewhere);
@@ -258,6 +267,7 @@ impl Emitter<'_> {
         dynasm!(self.asm ; .arch x64 ; sub r13, total);
         self.asm.jcc(0xC, l.budget_out);
         self.flags = Where { host: false, memory: live_in != 0 };
+        self.look_up_early();
     }
 
     /// Jumps out of the block, cold code, ways out.
@@ -278,7 +288,7 @@ impl Emitter<'_> {
                 Some(condition) => self.asm.jcc(condition, stub),
             }
             let at = self.asm.at() - 4;
-            exits.push(Exit { jump, saved, stub, at, guard: None, tail: 0 });
+            exits.push(Exit { jump, saved, stub, at, cross: false, tail: 0 });
         }
         self.cold();
         let links = self.first_link + self.alone.len();
@@ -289,27 +299,25 @@ impl Emitter<'_> {
         self.asm.jmp_outside(self.thunks.exit);
         self.asm.bind(l.elsewhere);
         self.asm.jmp_outside(self.thunks.miss);
+        self.asm.bind(l.other);
+        self.asm.jmp_outside(self.thunks.lookup);
         for (n, exit) in exits.iter_mut().enumerate() {
             self.asm.bind(exit.stub);
             let target = exit.jump.target;
-            let same = (0..PAGE as i32).contains(&target);
+            exit.cross = !(0..PAGE as i32).contains(&target);
             if !saved {
                 self.save_flags();
             }
-            self.eip(8, target);
-            if !same {
-                let tlb = self.o.code_tlb;
-                dynasm!(self.asm ; .arch x64
-                    ; mov r9d, r8d
-                    ; mov r10, [r14 + tlb]
-                    ; shr r9d, 12
-                    ; cmp DWORD [r10 + r9 * 4], DWORD -1);
-                let guard = self.asm.at() - 4;
-                let tail = self.asm.label();
-                self.asm.jcc(5, tail);
-                self.asm.jmp(tail);
-                exit.guard = Some((guard, self.asm.at() - 4));
-                self.asm.bind(tail);
+            if exit.cross {
+                // The target is told EIP and sees for itself; the rel32 to be linked is the one behind that.
+                self.eip(8, target);
+                let on = self.asm.label();
+                self.asm.jmp(on);
+                exit.at = self.asm.at() - 4;
+                self.asm.bind(on);
+                exit.stub = on;
+            } else {
+                self.eip(8, target);
             }
             // Out with the link's number, so that the dispatcher can connect it.
             let (number, link) = ((links + n) as i32, self.o.link);

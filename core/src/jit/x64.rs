@@ -64,7 +64,7 @@ const EMPTY: Entry = Entry { eip: 0, page: u32::MAX, code: 0 };
 /// A translated block.
 #[derive(Clone, Copy)]
 pub(super) struct Code {
-    /// Entry from the table or the dispatcher: EIP in r8d, flags in memory.
+    /// Entry from elsewhere, with EIP in r8d and the flags in memory. The block looks itself whether it is the one at EIP.
     pub(super) lookup: u32,
     /// Entry by a link, flags in RFLAGS.
     pub(super) direct: u32,
@@ -86,15 +86,15 @@ pub(super) struct Link {
     pub(super) at: u32,
     /// Where that leads while it is not linked.
     pub(super) stub: u32,
-    /// Where the imm32 lies that the target's page is compared with, or 0 for a jump inside its page.
-    pub(super) guard: u32,
-    /// Where the rel32 of the last way out lies, which asks the dispatcher or looks in the table.
+    /// The target lies on another page: of `phys`, only the offset in the page is known.
+    pub(super) cross: bool,
+    /// Where the rel32 of the last way out lies, which asks the dispatcher.
     pub(super) tail: u32,
     /// Flags are in memory.
     pub(super) saved: bool,
     /// It is linked.
     pub(super) linked: bool,
-    /// Physical address of the target, of which only the offset in the page is known with a guard.
+    /// Physical address of the target.
     pub(super) phys: u64,
     /// Next link to the same block.
     pub(super) next: u32,
@@ -116,6 +116,7 @@ pub struct Jit {
     /// Start and length of pieces of code, in order.
     pub(super) placed: Vec<(u32, u32)>,
     entries: Box<[Entry; TABLE]>,
+    jumps: Box<[usize]>,
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) notes: Vec<Note>,
@@ -154,6 +155,7 @@ impl Jit {
                 Ok(entries) => entries,
                 Err(_) => return None,
             },
+            jumps: vec![0; 1 << 16].into_boxed_slice(),
             links: Vec::with_capacity(LINKS),
             sites: Vec::with_capacity(SITES),
             notes: Vec::with_capacity(NOTES),
@@ -165,6 +167,7 @@ impl Jit {
             stats: JitStats::default(),
         };
         jit.emit_thunks();
+        jit.forget_entries();
         Some(jit)
     }
 
@@ -189,16 +192,12 @@ impl Jit {
         at
     }
 
-    /// Writes a dword of emitted code.
-    fn write(&mut self, at: u32, value: u32) {
-        // SAFETY: `at` is the position of a dword that was emitted into the region.
-        unsafe { self.memory.writable().add(at as usize).cast::<u32>().write_unaligned(value) };
-        self.memory.publish(at as usize..at as usize + 4);
-    }
-
     /// Makes the rel32 at `at` lead to `to`.
     fn patch(&mut self, at: u32, to: u32) {
-        self.write(at, to.wrapping_sub(at + 4));
+        let rel = to.wrapping_sub(at + 4);
+        // SAFETY: `at` is the position of a rel32 that was emitted into the region.
+        unsafe { self.memory.writable().add(at as usize).cast::<u32>().write_unaligned(rel) };
+        self.memory.publish(at as usize..at as usize + 4);
     }
 
     /// Drops all code. The block cache was or will be emptied, or its blocks are translated anew.
@@ -206,7 +205,7 @@ impl Jit {
         self.at = self.thunks.end;
         self.placed.clear();
         self.blocks.fill(NO_CODE);
-        self.entries.fill(EMPTY);
+        self.forget_entries();
         self.links.clear();
         self.sites.clear();
         self.notes.clear();
@@ -246,31 +245,34 @@ impl Jit {
         while link != NO_LINK {
             link = self.disconnect(link);
         }
-        // Entries of the table that lead here find out: the entry's first bytes become a jump to the miss.
+        // Tables that lead here find out: the entry becomes a jump to the dispatcher.
         // SAFETY: the entry is longer than five bytes.
         unsafe { self.memory.writable().add(old.lookup as usize).write(0xE9) };
         self.patch(old.lookup + 1, self.thunks.miss as u32);
         self.memory.publish(old.lookup as usize..old.lookup as usize + 5);
     }
 
+    fn forget_entries(&mut self) {
+        self.entries.fill(EMPTY);
+        self.jumps.fill(self.memory.executable() as usize + self.thunks.lookup);
+    }
+
     /// Connects a link to the block that it leads to.
     fn connect(&mut self, link: u32, number: u32, cache: &BlockCache) {
         let Some(&l) = self.links.get(link as usize) else { return };
         let block = cache.block(number);
-        let known = if l.guard == 0 { u64::MAX } else { 0xFFF };
+        let known = if l.cross { 0xFFF } else { u64::MAX };
         if l.linked || (l.phys ^ block.phys) & known != 0 {
             return;
         }
         let code = self.blocks[number as usize];
-        if l.guard != 0 {
-            self.write(l.guard, code_page(block.phys));
+        if l.cross {
             self.patch(l.at, code.lookup);
         } else if block.second.is_none() {
             self.patch(l.at, if l.saved { code.saved } else { code.direct });
-        }
-        // From now on the dispatcher need not be asked: the table will know.
-        if block.mode & mode::ALONE == 0 {
-            self.patch(l.tail, self.thunks.lookup as u32);
+        } else {
+            // It has to look at its second page each time.
+            self.patch(l.tail, code.lookup);
         }
         let l = &mut self.links[link as usize];
         l.linked = true;
@@ -283,9 +285,6 @@ impl Jit {
     fn disconnect(&mut self, link: u32) -> u32 {
         let l = self.links[link as usize];
         self.patch(l.at, l.stub);
-        if l.guard != 0 {
-            self.write(l.guard, u32::MAX);
-        }
         self.patch(l.tail, self.thunks.miss as u32);
         self.links[link as usize].linked = false;
         l.next
@@ -318,7 +317,8 @@ impl Jit {
         self.stats.lookups_missed += 1;
         let page = code_page(cache.block(number).phys);
         if cache.block(number).mode & mode::ALONE == 0 {
-            self.entries[eip as usize & (TABLE - 1)] = Entry { eip, page, code };
+            self.entries[(eip ^ eip >> 16) as usize & (TABLE - 1)] = Entry { eip, page, code };
+            self.jumps[eip as usize & 0xFFFF] = code;
         }
         Some(code)
     }
@@ -340,6 +340,7 @@ impl Jit {
         helpers::hand_over(cpu);
         let s = &mut cpu.jit;
         s.entries = self.entries.as_ptr() as usize;
+        s.jumps = self.jumps.as_ptr() as usize;
         s.interpret = helpers::interpret as *const () as usize;
         s.resolve = helpers::resolve as *const () as usize;
         s.fill = helpers::fill as *const () as usize;

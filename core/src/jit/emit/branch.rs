@@ -20,18 +20,15 @@ impl Emitter<'_> {
             L::JumpCx => self.ecx_jump(next, target),
             L::Jump => vec![Jump { condition: None, target }],
             L::JumpIndirect => {
-                self.clobber_flags(p.live);
                 self.target(i, p);
                 self.indirect();
                 none
             }
             L::CallNear => {
-                self.clobber_flags(p.live);
                 self.push_return(i, p, next);
                 vec![Jump { condition: None, target }]
             }
             L::CallIndirect => {
-                self.clobber_flags(p.live);
                 self.target(i, p);
                 let at = self.o.scratch;
                 self.asm.modrm(4, 0x89, R8, Rm::Field(at));
@@ -41,11 +38,11 @@ impl Emitter<'_> {
                 none
             }
             L::Return => {
-                self.clobber_flags(p.live);
                 let release = if row.operands[0] == Operand::Iw { 4 + i.imm as i32 } else { 4 };
                 if let Some(rm) = self.planned(i, p, 0) {
                     self.asm.modrm(4, 0x8B, R8, rm);
                 } else {
+                    self.clobber_flags(p.live);
                     let slow = self.asm.label();
                     self.asm.mov(R8, ESP);
                     self.check(4, false, slow);
@@ -77,11 +74,15 @@ impl Emitter<'_> {
         }
     }
 
-    /// To the address in r8d, with the flags in memory.
+    /// To the address in r8d. The table has one place for all addresses with the same low bits; what it leads
+    /// to looks itself whether it is meant.
     fn indirect(&mut self) {
-        let miss = self.asm.label();
-        lookup(self.asm, miss);
-        self.cold.push(Cold::Miss { from: miss });
+        self.keep_flags(OSZAPC);
+        let jumps = self.o.jumps;
+        dynasm!(self.asm ; .arch x64
+            ; mov r10, [r14 + jumps]
+            ; movzx r9d, r8w
+            ; jmp QWORD [r10 + r9 * 8]);
     }
 
     /// The slow way of a branch that the interpreter then does as a whole.
@@ -105,6 +106,7 @@ impl Emitter<'_> {
             self.asm.modrm(4, 0x8B, R8, rm);
             return;
         }
+        self.clobber_flags(p.live);
         let slow = self.asm.label();
         self.address(i, 4, false, slow);
         self.check(4, false, slow);
@@ -120,6 +122,7 @@ impl Emitter<'_> {
             self.asm.lea(ESP, Some(ESP), None, -4);
             return;
         }
+        self.clobber_flags(p.live);
         let slow = self.asm.label();
         self.asm.lea(R8, Some(ESP), None, -4);
         self.check(4, true, slow);

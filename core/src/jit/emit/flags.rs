@@ -83,8 +83,7 @@ impl Emitter<'_> {
 
     /// AH and OF of RFLAGS to memory; r11 is lost.
     pub(in crate::jit) fn save_flags(&mut self) {
-        let at = self.o.flags;
-        dynasm!(self.asm ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
+        save_flags(self.asm);
     }
 
     /// The reverse; r11 is lost.

@@ -20,6 +20,17 @@ impl Emitter<'_> {
         Some(Rm::Shared { base: host(access.base), disp: access.disp })
     }
 
+    /// Looks the planned range up at the block's start, where RFLAGS hold nothing, if a register shows where it
+    /// lies.
+    pub(in crate::jit) fn look_up_early(&mut self) {
+        if let Some(register) = self.plan.root {
+            let fail = self.asm.label();
+            self.look_up(host(register), 0, fail);
+            self.cold.push(Cold::Alone { from: fail, index: 0, files: self.files });
+            self.looked_up = true;
+        }
+    }
+
     /// Looks the planned range up, given a register and its distance from the root: all of it in one page, and
     /// that accessible. r8 is lost.
     fn look_up(&mut self, register: u8, offset: i32, fail: Label) {

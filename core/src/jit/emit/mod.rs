@@ -15,7 +15,7 @@ pub(super) use fp::Files;
 use super::asm::{Asm, Label, Rm, host};
 use super::fp::BEHIND;
 use super::plan::Plan;
-use super::thunks::{Offsets, Thunks, lookup};
+use super::thunks::{Offsets, Thunks, save_flags};
 use super::x64::Site;
 use crate::isa::Inst;
 use crate::isa::decode::Features;
@@ -74,8 +74,6 @@ pub(super) enum Cold {
     Load { from: Label, back: Label, site: u32, files: u8 },
     /// Accesses that were to share a lookup cannot, from this instruction on; pointers that are not noted yet.
     Alone { from: Label, index: u32, files: Files },
-    /// The table of entry points does not have it.
-    Miss { from: Label },
 }
 
 /// A way to a block without shared lookups.
@@ -285,10 +283,6 @@ impl Emitter<'_> {
                 Cold::Alone { from, index, files } => {
                     self.asm.bind(from);
                     self.alone(index, files);
-                }
-                Cold::Miss { from } => {
-                    self.asm.bind(from);
-                    self.asm.jmp_outside(self.thunks.miss);
                 }
                 Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
