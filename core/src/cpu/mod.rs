@@ -251,6 +251,7 @@ pub struct Cpu {
     /// What translated code and the processor share.
     pub jit: crate::jit::Shared,
     /// The recompiler's sites, for its interpreter entry.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the recompiler looks"))]
     pub(crate) sites: usize,
 }
 

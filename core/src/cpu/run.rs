@@ -148,6 +148,7 @@ impl Cpu {
 
     /// Whether execution may go on at EIP without looking at anything outside the processor first; `left`
     /// instructions remain.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the recompiler asks"))]
     pub(crate) fn undisturbed(&mut self, left: u64, io: &dyn Io) -> bool {
         if self.halted || self.stepping || !self.flat32 || left == 0 {
             return false;
