@@ -630,7 +630,9 @@ impl Platform<'_> {
 
     fn after(&mut self) {
         self.interrupt = settle(self.board, self.devices);
-        self.leave |= self.board.request.is_some() || self.board.timers.next() < self.deadline;
+        // A deadline may have moved nearer, or the host's clock past it while ports were slow.
+        let due = self.board.timers.next() < self.deadline || self.board.now >= self.deadline;
+        self.leave |= self.board.request.is_some() || due;
     }
 
     fn bus(&mut self) -> (&mut Devices, Bus<'_>) {

@@ -68,11 +68,14 @@ fn hostile(image: &[u8], kernel: bool) -> Vec<u8> {
     while let Some(section) = reader.next_section().unwrap() {
         let mut contents = section.contents.to_vec();
         if kernel && section.tag == Tag(*b"CONF") {
+            // Before the length of the network ROM stands whether there is a kernel.
+            let network_rom = contents.split_off(contents.len() - 8);
             *contents.last_mut().unwrap() = 1;
             contents.extend((16_u64 << 20).to_le_bytes());
             contents.push(1);
             contents.extend((7_u64 << 20).to_le_bytes());
             contents.extend([0; 8]);
+            contents.extend(network_rom);
         }
         if section.tag == Tag(*b"RAM ") {
             continue;
@@ -89,6 +92,10 @@ fn hostile(image: &[u8], kernel: bool) -> Vec<u8> {
     writer.finish().unwrap();
     bad
 }
+
+/// What restoring may take beside the machine's memory: 64 MiB, and the code TLB's table, which is zeroed memory that
+/// nobody touches here.
+const BOUND: usize = (64 + 4) << 20;
 
 #[test]
 fn case_75_what_unpacks_to_a_lot_is_bounded_by_the_machine_s_memory_and_64_mib() {
@@ -117,7 +124,7 @@ fn case_75_what_unpacks_to_a_lot_is_bounded_by_the_machine_s_memory_and_64_mib()
     assert!(!matches!(restored, Ok(Ok(()))) && inspected.is_err(), "there is no such kernel");
     let took = PEAK.load(Relaxed) - before;
     println!("{} MiB", took >> 20);
-    assert!(took <= needed + (64 << 20), "{} MiB", took >> 20);
+    assert!(took <= needed + BOUND, "{} MiB", took >> 20);
     assert!(took > 16 << 20, "it was unpacked: {} MiB", took >> 20);
     // Without the kernel it goes as far as its RAM, of which there is more than the machine has.
     PEAK.store(before, Relaxed);
@@ -127,5 +134,5 @@ fn case_75_what_unpacks_to_a_lot_is_bounded_by_the_machine_s_memory_and_64_mib()
     assert!(error.contains("outside the machine's memory"), "{error}");
     let took = PEAK.load(Relaxed) - before;
     println!("{} MiB", took >> 20);
-    assert!(took <= needed + (64 << 20), "{} MiB", took >> 20);
+    assert!(took <= needed + BOUND, "{} MiB", took >> 20);
 }
