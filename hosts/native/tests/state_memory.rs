@@ -93,9 +93,9 @@ fn hostile(image: &[u8], kernel: bool) -> Vec<u8> {
     bad
 }
 
-/// What restoring may take beside the machine's memory: 64 MiB, and the code TLB's table, which is zeroed memory that
-/// nobody touches here.
-const BOUND: usize = (64 + 4) << 20;
+/// What restoring may take beside the machine's memory: 64 MiB is the aim; the tables of the code TLB, zeroed memory of
+/// 4 MiB that nobody touches here, and what the recompiler has the processor keep, have put it 5 MiB over.
+const BOUND: usize = (64 + 5) << 20;
 
 #[test]
 fn case_75_what_unpacks_to_a_lot_is_bounded_by_the_machine_s_memory_and_64_mib() {
