@@ -228,7 +228,14 @@ impl Walk {
                 self.add(i.reg[0], i.disp as i32);
             }
             L::Lea => self.forget(i.reg[0]),
-            L::Imul3 | L::Load | L::SetCc | L::Swap | L::Shift | L::DoubleShift | L::BitTest => {
+            L::Imul3
+            | L::Load
+            | L::SegmentStore
+            | L::SetCc
+            | L::Swap
+            | L::Shift
+            | L::DoubleShift
+            | L::BitTest => {
                 self.forget_operand(i, 0);
             }
             L::Exchange => {
@@ -240,6 +247,10 @@ impl Walk {
                 self.forget(2);
             }
             L::Loop | L::LoopCc | L::JumpCx => self.forget(1),
+            L::PushFlags if wide => self.add(ESP, -4),
+            L::Direction | L::ClearInterrupts => {}
+            L::Translate => self.forget(0),
+            L::String => [0, 6, 7].into_iter().for_each(|r| self.forget(r)),
             L::Same | L::Store => {
                 // The stack pointer stays unless it is named.
                 for r in 0..REGS as u8 {
@@ -332,6 +343,7 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
         L::Unary | L::Shift | L::DoubleShift | L::SetCc => [operand(4, true), None],
         L::BitTest => [operand(4, row.digit.is_some_and(|digit| digit != 4)), None],
         L::Exchange => [operand(4, true), None],
+        L::Atomic => [operand(if row.opcode == 0x0FC7 { 8 } else { 4 }, true), None],
         L::Load | L::Imul3 => [operand(4, false), None],
         // x87, MMX and SSE, but for what has to be aligned or looked at.
         L::Same | L::Store if row.state != 0 && row.mnemonic != "fldcw" => match row.memory() {

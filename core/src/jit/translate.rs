@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::thunks::Offsets;
 use super::x64::{Code, Jit, Link, Note};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
+use crate::cpu::run::ends_block_in;
 use crate::cpu::tlb::code_page;
 use crate::isa::Inst;
 use crate::isa::row::flags::OSZAPC;
@@ -54,17 +55,48 @@ impl Known {
     }
 }
 
+/// Where control goes behind a block, as offsets from its page.
+pub(super) struct Successors {
+    /// Straight on.
+    pub(super) next: i32,
+    /// To the target of a relative branch.
+    pub(super) target: i32,
+}
+
+impl Successors {
+    /// Those of a block that ends with `last`; none when a branch leads out of its segment, or is of a size that is
+    /// left to the interpreter.
+    pub(super) fn of(block: &Block, last: &Inst) -> Option<Self> {
+        let flow = last.row().lowering.is_flow();
+        let behind = (block.phys & 0xFFF) as i32 + i32::from(block.len);
+        if block.mode & mode::FLAT != 0 {
+            let target = behind.wrapping_add(last.imm as i32);
+            return (!flow || !last.oper16()).then_some(Self { next: behind, target });
+        }
+        let home = block.home;
+        let next = home.eip.wrapping_add(u32::from(block.len));
+        let target = next.wrapping_add(last.imm) & if last.oper16() { 0xFFFF } else { u32::MAX };
+        if flow && target > home.limit {
+            return None;
+        }
+        // The end of a 16-bit segment of 64 KiB, at which IP wraps.
+        let wraps = block.mode & mode::CODE32 == 0 && home.limit == 0xFFFF;
+        let next = if wraps { next & 0xFFFF } else { next };
+        let page = home.linear() & !0xFFF;
+        let offset = |eip: u32| home.base.wrapping_add(eip).wrapping_sub(page) as i32;
+        Some(Self { next: offset(next), target: offset(target) })
+    }
+}
+
 /// Flags that somebody needs when control leaves a block, and the blocks that say so.
 fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known: &mut Known) -> Flags {
     use Lowering as L;
     let Some(last) = insts.last() else { return OSZAPC };
-    let next = (block.phys & 0xFFF) as i64 + i64::from(block.len);
-    let target = next + i64::from(last.imm as i32);
-    let whole = !last.oper16();
+    let Some(Successors { next, target }) = Successors::of(block, last) else { return OSZAPC };
     let (first, second) = match last.row().lowering {
-        L::Jump | L::CallNear if whole => (target, None),
-        L::JumpCc | L::JumpCx | L::Loop if whole => (next, Some(target)),
-        lowering if !lowering.ends_block() && !crate::cpu::run::ends_block(last) => (next, None),
+        L::Jump | L::CallNear => (target, None),
+        L::JumpCc | L::JumpCx | L::Loop => (next, Some(target)),
+        _ if !ends_block_in(last, block.mode) => (next, None),
         _ => return OSZAPC,
     };
     let mut live = live_in(cache, block, first, depth, known);
@@ -77,11 +109,13 @@ fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known
 }
 
 /// Flags that somebody needs at an offset in a block's page.
-fn live_in(cache: &BlockCache, from: &Block, offset: i64, depth: u32, known: &mut Known) -> Flags {
-    if depth == 0 || !(0..PAGE as i64).contains(&offset) {
+fn live_in(cache: &BlockCache, from: &Block, offset: i32, depth: u32, known: &mut Known) -> Flags {
+    if depth == 0 || !(0..PAGE as i32).contains(&offset) {
         return OSZAPC;
     }
-    let Some(number) = cache.peek(from.phys & !0xFFF | offset as u64, from.mode & !mode::ALONE) else {
+    let home = from.home.moved((offset as u32).wrapping_sub(from.phys as u32 & 0xFFF), from.mode);
+    let phys = from.phys & !0xFFF | u64::from(offset as u32);
+    let Some(number) = cache.peek(phys, from.mode & !mode::ALONE, home) else {
         return OSZAPC;
     };
     if !known.add(number) {
@@ -104,7 +138,6 @@ impl Jit {
         let insts = cache.insts(number);
         let count = insts.len();
         let offset = (block.phys & 0xFFF) as u32;
-        let next = (offset + u32::from(block.len)) as i32;
         let mut known = Known::default();
         let mut live = [OSZAPC; MAX_BLOCK];
         let live_in = if self.precise {
@@ -113,7 +146,9 @@ impl Jit {
             let after = live_out(cache, &block, insts, DEPTH, &mut known);
             needed(insts, after, |n, flags| live[n] = flags)
         };
-        let plan = if block.mode & mode::ALONE == 0 { Plan::new(insts) } else { Plan::NONE };
+        const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
+        let shares = block.mode & (SHARES | mode::ALONE) == SHARES;
+        let plan = if shares { Plan::new(insts) } else { Plan::NONE };
         let mut ends = [0; MAX_BLOCK];
         for (end, i) in ends.iter_mut().zip(insts) {
             *end = i32::from(i.end);
@@ -128,6 +163,8 @@ impl Jit {
             block_total: count as u32,
             first: insts.as_ptr(),
             offset,
+            mode: block.mode,
+            home: block.home,
             ends: &ends[..count],
             plan: &plan,
             looked_up: false,
@@ -149,15 +186,16 @@ impl Jit {
             let p = Place { index: n as u32, live: live[n], offset };
             if i.row().lowering.is_flow() {
                 w.note_pointers();
-                jumps = w.branch(i, p, next);
+                jumps = w.branch(i, p, Successors::of(&block, i));
                 ended = true;
             } else if w.inst(i, p) == Done::Ended {
                 ended = true;
             }
         }
-        if !ended {
+        if let Some(last) = insts.last().filter(|_| !ended) {
             w.note_pointers();
-            jumps.push(Jump { condition: None, target: next });
+            let next = Successors::of(&block, last);
+            jumps.extend(next.map(|next| Jump { condition: None, target: next.next }));
         }
         let exits = w.exits(jumps, live[count - 1], &labels, offset);
         let alone = core::mem::take(&mut w.alone);
@@ -239,14 +277,18 @@ impl Emitter<'_> {
         let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
         let page = code_page(block.phys) as i32;
         self.asm.bind(l.lookup);
-        dynasm!(self.asm ; .arch x64
-            ; mov r9d, r8d
-            ; mov r10, [r14 + tlb]
-            ; shr r9d, 12
-            ; cmp DWORD [r10 + r9 * 4], page);
-        self.asm.jcc(5, l.other);
-        self.asm.lea(9, Some(8), None, -offset);
-        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        if self.mode & mode::FLAT == 0 {
+            self.look_home(l, block);
+        } else {
+            dynasm!(self.asm ; .arch x64
+                ; mov r9d, r8d
+                ; mov r10, [r14 + tlb]
+                ; shr r9d, 12
+                ; cmp DWORD [r10 + r9 * 4], page);
+            self.asm.jcc(5, l.other);
+            self.asm.lea(9, Some(8), None, -offset);
+            self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        }
         if let Some(second) = block.second {
             let page = code_page(second) as i32;
             dynasm!(self.asm ; .arch x64
@@ -270,6 +312,32 @@ impl Emitter<'_> {
         self.look_up_early();
     }
 
+    /// The beginning of an entry from elsewhere into code that was translated for one place of one segment. Leaves the
+    /// code page in r9d and the table of code pages in r10.
+    fn look_home(&mut self, l: &Labels, block: &Block) {
+        let home = self.home;
+        let linear = home.linear();
+        let (code_page_at, tlb, mode_at) = (self.o.code_page, self.o.code_tlb, self.o.mode);
+        let (page, entry) = (code_page(block.phys) as i32, (linear >> 12 << 2) as i32);
+        let (at, mode) = (linear as i32, (self.mode & !mode::ALONE) as i32);
+        dynasm!(self.asm ; .arch x64
+            ; mov r10, [r14 + tlb]
+            ; cmp r8d, DWORD at);
+        self.asm.jcc(5, l.other);
+        dynasm!(self.asm ; .arch x64 ; cmp DWORD [r10 + entry], page);
+        self.asm.jcc(5, l.other);
+        // Tables that know only address and page would lead here again.
+        let cs = self.o.segment(1);
+        for (field, value) in
+            [(mode_at, mode), (cs + self.o.base, home.base as i32), (cs + self.o.limit, home.limit as i32)]
+        {
+            dynasm!(self.asm ; .arch x64 ; cmp DWORD [r14 + field], value);
+            self.asm.jcc(5, l.elsewhere);
+        }
+        self.asm.mov_imm(9, linear & !0xFFF);
+        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+    }
+
     /// Jumps out of the block, cold code, ways out.
     fn exits(&mut self, jumps: Vec<Jump>, live: Flags, l: &Labels, offset: u32) -> Vec<Exit> {
         let saved = self.flags.memory || live == 0;
@@ -285,6 +353,17 @@ impl Emitter<'_> {
                     self.asm.push(5);
                     self.asm.jmp(stub);
                 }
+                Some(17) => {
+                    // There is no JCXZ in long mode, and RFLAGS must stay.
+                    dynasm!(self.asm ; .arch x64
+                        ; mov r8d, ecx
+                        ; movzx ecx, cx
+                        ; jrcxz BYTE 5
+                        ; mov ecx, r8d
+                        ; jmp BYTE 8);
+                    self.asm.modrm_raw(false, 0x8B, 1, Rm::Reg(8), false);
+                    self.asm.jmp(stub);
+                }
                 Some(condition) => self.asm.jcc(condition, stub),
             }
             let at = self.asm.at() - 4;
@@ -295,7 +374,7 @@ impl Emitter<'_> {
         self.asm.bind(l.budget_out);
         let total = self.block_total as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, total);
-        self.eip(8, offset as i32);
+        self.linear(8, offset as i32);
         self.asm.jmp_outside(self.thunks.exit);
         self.asm.bind(l.elsewhere);
         self.asm.jmp_outside(self.thunks.miss);
@@ -309,15 +388,15 @@ impl Emitter<'_> {
                 self.save_flags();
             }
             if exit.cross {
-                // The target is told EIP and sees for itself; the rel32 to be linked is the one behind that.
-                self.eip(8, target);
+                // The target is told the address and sees for itself; the rel32 to be linked is the one behind that.
+                self.linear(8, target);
                 let on = self.asm.label();
                 self.asm.jmp(on);
                 exit.at = self.asm.at() - 4;
                 self.asm.bind(on);
                 exit.stub = on;
             } else {
-                self.eip(8, target);
+                self.linear(8, target);
             }
             // Out with the link's number, so that the dispatcher can connect it.
             let (number, link) = ((links + n) as i32, self.o.link);

@@ -8,7 +8,10 @@ mod fp;
 mod group;
 mod mov;
 mod operand;
+mod segment;
 mod stack;
+mod string;
+mod system;
 
 pub(super) use fp::Files;
 
@@ -17,6 +20,8 @@ use super::fp::BEHIND;
 use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, save_flags};
 use super::x64::Site;
+use crate::cpu::block::{Home, mode};
+use crate::cpu::run::ends_block_in;
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
@@ -84,16 +89,16 @@ pub(super) struct Alone {
     pub(super) stub: Label,
     /// Position of the last rel32 of the stub.
     pub(super) tail: usize,
-    /// Offset of the first instruction from the EIP base.
+    /// Offset of the first instruction from the page.
     pub(super) target: i32,
 }
 
 /// A direct jump to another block.
 #[derive(Clone, Copy)]
 pub(super) struct Jump {
-    /// Condition, or none.
+    /// Condition, or none; 16 is ECX = 0, 17 CX = 0.
     pub(super) condition: Option<u8>,
-    /// Target: offset from the block's EIP base (may leave the page).
+    /// Target: offset from the block's page (may leave it).
     pub(super) target: i32,
 }
 
@@ -108,6 +113,10 @@ pub(super) struct Emitter<'a> {
     pub(super) first: *const Inst,
     /// Offset of the block in its page.
     pub(super) offset: u32,
+    /// What it depends on: bits of [`mode`].
+    pub(super) mode: u32,
+    /// Where in its segment it lies.
+    pub(super) home: Home,
     /// Offsets of the ends of its instructions from its start.
     pub(super) ends: &'a [i32],
     /// Accesses that share a lookup, and whether r10 holds it.
@@ -178,7 +187,7 @@ impl Emitter<'_> {
 
     /// Lowers an instruction that is not a branch.
     pub(super) fn inst(&mut self, i: &Inst, p: Place) -> Done {
-        if crate::cpu::run::ends_block(i) {
+        if ends_block_in(i, self.mode) {
             return self.interpret(i, p, true);
         }
         self.interpreted = false;
@@ -207,6 +216,7 @@ impl Emitter<'_> {
             // Not CMP.
             L::Alu => memory && Self::group1(row) != 7,
             L::Unary | L::Exchange => memory,
+            L::Atomic => i.is_memory(),
             // Not BT.
             L::BitTest => memory && Self::bit_digit(row) != 4,
             _ => false,
@@ -234,10 +244,21 @@ impl Emitter<'_> {
             L::Push => self.push(i, p),
             L::Pop => self.pop(i, p),
             L::Leave => self.leave(i, p),
+            L::SegmentStore => self.segment_store(i, p),
+            L::SegmentLoad => self.segment_load(i, p),
             L::Plain => self.plain(i),
             L::Nop => Some(Done::Next),
             L::Same | L::Store => self.same(i, p),
-            L::Call | L::End | L::String => None,
+            L::PushAll => self.push_all(i, p),
+            L::PopAll => self.pop_all(i, p),
+            L::PushFlags => self.push_flags(i, p),
+            L::Enter => self.enter(i, p),
+            L::Atomic => self.atomic(i, p),
+            L::Translate => self.translate_byte(i, p),
+            L::Direction => self.direction(i, p),
+            L::ClearInterrupts => self.clear_interrupts(i, p),
+            L::String => self.string(i, p),
+            L::Call | L::End => None,
             L::Jump
             | L::JumpIndirect
             | L::CallNear
@@ -250,12 +271,22 @@ impl Emitter<'_> {
         }
     }
 
-    /// EIP base plus `by` to a register.
-    pub(super) fn eip(&mut self, reg: u8, by: i32) {
+    /// The linear address `by` bytes from the page's beginning to a register.
+    pub(super) fn linear(&mut self, reg: u8, by: i32) {
         let at = self.o.code_page;
         self.asm.modrm(4, 0x8B, reg, Rm::Field(at));
         if by != 0 {
             self.asm.lea(reg, Some(reg), None, by);
+        }
+    }
+
+    /// The same as an offset in the code segment.
+    pub(super) fn eip(&mut self, reg: u8, by: i32) {
+        if self.mode & mode::FLAT == 0 {
+            let eip = self.home.eip.wrapping_add((by as u32).wrapping_sub(self.offset));
+            self.asm.mov_imm(reg, eip);
+        } else {
+            self.linear(reg, by);
         }
     }
 
