@@ -216,6 +216,13 @@ impl Machine {
         self.save_with(out, &[])
     }
 
+    /// The machine's files (BIOS, kernel, initial RAM disk, modules, as sections of an image are named) that images do
+    /// not hold, since they are more than 24 MiB together. What is restored goes on, but finds no kernel to boot
+    /// again when the guest resets it.
+    pub fn left_out_of_images(&mut self) -> Vec<Tag> {
+        describe::left_out(self.config_mut())
+    }
+
     /// Writes a state image that has sections of the host's own in it.
     ///
     /// # Errors
