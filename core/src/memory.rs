@@ -19,6 +19,19 @@ pub type PhysAddr = u64;
 pub const PAGE: usize = 4096;
 
 /// Host memory that holds a machine's memory: aligned to a page, zeroed.
+/// ```
+/// use nomad86::memory::GuestMemory;
+///
+/// let memory = GuestMemory::allocate(16 << 20)?;
+/// assert_eq!(memory.len(), 16 << 20);
+///
+/// // A host without an allocator for so much gives an array: this one is for a microcontroller.
+/// static mut RAM: [u8; 1 << 20] = [0; 1 << 20];
+/// // SAFETY: nobody else uses it.
+/// let memory = GuestMemory::from_static(unsafe { &mut *(&raw mut RAM) });
+/// assert!(memory.len() <= 1 << 20, "whole pages of it");
+/// # Ok::<(), nomad86::memory::OutOfMemory>(())
+/// ```
 pub struct GuestMemory {
     base: NonNull<u8>,
     len: usize,
