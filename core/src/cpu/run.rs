@@ -97,6 +97,7 @@ impl Cpu {
         if let Some(jit) = jit
             && left >= u64::from(block.count)
             && let Some(code) = jit.code(cache, number, s.base.wrapping_add(self.eip), NO_LINK)
+            && left >= jit.instructions(number)
         {
             return jit.enter(self, cache, code, limit, io);
         }

@@ -32,6 +32,8 @@ mod plan;
 #[cfg(target_arch = "x86_64")]
 mod thunks;
 #[cfg(target_arch = "x86_64")]
+mod trace;
+#[cfg(target_arch = "x86_64")]
 mod translate;
 #[cfg(target_arch = "x86_64")]
 mod x64;
@@ -60,6 +62,8 @@ pub struct Shared {
     pub jumps: usize,
     /// [`Self::entries`] and [`Self::jumps`] for code of flat segments, and for other code.
     pub tables: [[usize; 2]; 2],
+    /// Table of counters of blocks.
+    pub until_hot: usize,
     /// Table of physical pages that code lies on, for the present privilege.
     pub code_tlb: usize,
     /// The interpreter's function for one instruction.
@@ -84,6 +88,10 @@ pub struct Shared {
     pub scratch: u32,
     /// What index registers of string instructions move by, in elements: 1 or −1.
     pub stride: i32,
+    /// Addends of the groups of accesses of the code that runs; the first is in a register.
+    pub addends: [usize; 4],
+    /// Instructions of the budget that a loop has put aside while it does a number of rounds.
+    pub aside: i64,
     /// Why translated code left, when it was not for want of budget.
     pub stop: Option<Stop>,
     /// Instructions that translated code left to the interpreter.
@@ -119,6 +127,7 @@ impl Default for Shared {
             entries: 0,
             jumps: 0,
             tables: [[0; 2]; 2],
+            until_hot: 0,
             code_tlb: 0,
             interpret: 0,
             resolve: 0,
@@ -131,6 +140,8 @@ impl Default for Shared {
             alone: 0,
             scratch: 0,
             stride: 1,
+            addends: [0; 4],
+            aside: 0,
             stop: None,
             interpreted: 0,
             live: 0,
@@ -162,6 +173,13 @@ mod absent {
             None
         }
         pub fn set_threshold(&mut self, _heat: u16) {
+            match *self {}
+        }
+        pub fn set_hot(&mut self, _times: u16) {
+            match *self {}
+        }
+        #[must_use]
+        pub const fn instructions(&self, _: u32) -> u64 {
             match *self {}
         }
         pub fn clear(&mut self) {
@@ -204,6 +222,12 @@ mod absent {
 pub struct JitStats {
     /// Blocks translated.
     pub translated: u64,
+    /// Of these, together with those behind them.
+    pub hot: u64,
+    /// Of these, loops.
+    pub loops: u64,
+    /// Of these, loops that do a number of rounds without looking addresses up.
+    pub rounds: u64,
     /// Bytes of code emitted.
     pub bytes: u64,
     /// Times that all code was dropped because the memory was full.

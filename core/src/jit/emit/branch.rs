@@ -1,18 +1,18 @@
 //! Near branches.
 
 use super::*;
-use crate::jit::translate::Successors;
+use crate::jit::trace::Successors;
 use alloc::vec;
 
 impl Emitter<'_> {
     /// Lowers a branch at the end of a block. Returns direct jumps to be emitted, or none when control has already
     /// left.
-    pub(in crate::jit) fn branch(&mut self, i: &Inst, p: Place, to: Option<Successors>) -> Vec<Jump> {
+    pub(in crate::jit) fn branch(&mut self, i: &Inst, p: Place, to: Option<&Successors>) -> Vec<Jump> {
         use Lowering as L;
         let row = i.row();
         let none = vec![];
         // Out of the segment: only the interpreter knows that fault.
-        let Some(Successors { next, target }) = to else {
+        let Some(&Successors { next, target }) = to else {
             self.interpret(i, p, true);
             return none;
         };

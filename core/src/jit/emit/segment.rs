@@ -106,7 +106,7 @@ impl Emitter<'_> {
         self.clobber_flags(p.live);
         match row.lowering {
             L::CallNear => {
-                self.push_return_address(i, size, slow);
+                self.push_return_address(i, p, size, slow);
                 self.slow_end(p, slow);
                 return vec![Jump { condition: None, target }];
             }
@@ -133,7 +133,7 @@ impl Emitter<'_> {
                 if row.lowering == L::CallIndirect {
                     let scratch = Rm::Field(self.o.scratch);
                     self.asm.modrm(4, 0x89, R8, scratch);
-                    self.push_return_address(i, size, slow);
+                    self.push_return_address(i, p, size, slow);
                     self.asm.modrm(4, 0x8B, R8, scratch);
                 }
             }
@@ -157,10 +157,11 @@ impl Emitter<'_> {
         }
     }
 
-    fn push_return_address(&mut self, i: &Inst, size: u8, slow: Label) {
+    fn push_return_address(&mut self, i: &Inst, p: Place, size: u8, slow: Label) {
         self.stack_address(ESP, -i32::from(size), size, true, slow);
         self.asm.modrm(size, 0xC7, 0, Rm::Guest);
-        self.imm(size, self.home.eip.wrapping_add(u32::from(i.end)));
+        let behind = self.at[p.index as usize] + i32::from(i.len);
+        self.imm(size, self.place_in_segment(behind));
         self.move_stack(-i32::from(size));
     }
 }
