@@ -295,7 +295,7 @@ impl Machine {
             self.cache.clear(memory);
         }
         while let Some(write) = memory.take_code_write() {
-            self.cache.invalidate(write.page, write.lines, memory, |block| {
+            self.cache.invalidate(write, memory, |block| {
                 if let Some(jit) = &mut self.jit {
                     jit.drop_block(block);
                 }
