@@ -367,6 +367,34 @@ impl Machine {
     }
 
     /// Runs for `budget` of virtual time, or until something ends it sooner.
+    /// ```
+    /// # use nomad86::{config::Config, host::Host, machine::{Exit, Machine}, memory::GuestMemory};
+    /// # use std::time::Duration;
+    /// # let mut bios = vec![0xFF; 64 << 10];
+    /// # // STI and HLT with nothing that would interrupt.
+    /// # bios[0xFFF0..0xFFF5].copy_from_slice(&[0xFB, 0xF4, 0xEB, 0xFD, 0x90]);
+    /// # let config = Config { memory: 1 << 20, bios, ..Config::default() };
+    /// # let memory = GuestMemory::allocate(config.memory_needed())?;
+    /// # let mut machine = Machine::new(config, memory)?;
+    /// # let mut host = Host::null();
+    /// loop {
+    ///     match machine.run(&mut host, Duration::from_millis(10)) {
+    ///         // Look at windows, sockets and the like.
+    ///         Exit::Budget | Exit::Reset => {}
+    ///         // Nothing to do for the processor: sleep till then, or until input or a frame comes.
+    ///         Exit::Idle { until } => {
+    ///             let nanoseconds = until.since(machine.now());
+    ///             # let _ = nanoseconds;
+    ///             # break;
+    ///         }
+    ///         end => {
+    ///             println!("{end:?}");
+    ///             break;
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&mut self, host: &mut Host, budget: Duration) -> Exit {
         self.start(host);
         let mut now = self.time.at(self.cpu.count, host);

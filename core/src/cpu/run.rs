@@ -97,6 +97,7 @@ impl Cpu {
             && self.flat32
             && left >= u64::from(block.count)
             && let Some(code) = jit.code(cache, number, self.eip, NO_LINK)
+            && left >= jit.instructions(number)
         {
             return jit.enter(self, cache, code, limit, io);
         }

@@ -28,6 +28,8 @@ mod plan;
 #[cfg(target_arch = "x86_64")]
 mod thunks;
 #[cfg(target_arch = "x86_64")]
+mod trace;
+#[cfg(target_arch = "x86_64")]
 mod translate;
 #[cfg(target_arch = "x86_64")]
 mod x64;
@@ -54,6 +56,8 @@ pub struct Shared {
     pub entries: usize,
     /// Table of jumps: code for the low 16 bits of EIP, which then looks whether it is meant.
     pub jumps: usize,
+    /// Table of counters of blocks.
+    pub until_hot: usize,
     /// Table of physical pages that code lies on, for the present privilege.
     pub code_tlb: usize,
     /// The interpreter's function for one instruction.
@@ -76,6 +80,10 @@ pub struct Shared {
     pub alone: u32,
     /// Scratch.
     pub scratch: u32,
+    /// Addends of the groups of accesses of the code that runs; the first is in a register.
+    pub addends: [usize; 4],
+    /// Instructions of the budget that a loop has put aside while it does a number of rounds.
+    pub aside: i64,
     /// Why translated code left, when it was not for want of budget.
     pub stop: Option<Stop>,
     /// Instructions that translated code left to the interpreter.
@@ -110,6 +118,7 @@ impl Default for Shared {
             tlb: 0,
             entries: 0,
             jumps: 0,
+            until_hot: 0,
             code_tlb: 0,
             interpret: 0,
             resolve: 0,
@@ -121,6 +130,8 @@ impl Default for Shared {
             link: NO_LINK,
             alone: 0,
             scratch: 0,
+            addends: [0; 4],
+            aside: 0,
             stop: None,
             interpreted: 0,
             live: 0,
@@ -152,6 +163,13 @@ mod absent {
             None
         }
         pub fn set_threshold(&mut self, _heat: u16) {
+            match *self {}
+        }
+        pub fn set_hot(&mut self, _times: u16) {
+            match *self {}
+        }
+        #[must_use]
+        pub const fn instructions(&self, _: u32) -> u64 {
             match *self {}
         }
         pub fn clear(&mut self) {
@@ -191,6 +209,12 @@ mod absent {
 pub struct JitStats {
     /// Blocks translated.
     pub translated: u64,
+    /// Of these, together with those behind them.
+    pub hot: u64,
+    /// Of these, loops.
+    pub loops: u64,
+    /// Of these, loops that do a number of rounds without looking addresses up.
+    pub rounds: u64,
     /// Bytes of code emitted.
     pub bytes: u64,
     /// Times that all code was dropped because the memory was full.

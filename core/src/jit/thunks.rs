@@ -17,7 +17,10 @@ pub(super) struct Offsets {
     pub(super) alone: i32,
     pub(super) code_tlb: i32,
     pub(super) jumps: i32,
+    pub(super) until_hot: i32,
     pub(super) scratch: i32,
+    pub(super) addends: i32,
+    pub(super) aside: i32,
     pub(super) write_table: i32,
     pub(super) read_span: i32,
     pub(super) write_span: i32,
@@ -33,7 +36,10 @@ impl Offsets {
         alone: shared(offset_of!(Shared, alone)),
         code_tlb: CODE_TLB,
         jumps: shared(offset_of!(Shared, jumps)),
+        until_hot: shared(offset_of!(Shared, until_hot)),
         scratch: shared(offset_of!(Shared, scratch)),
+        addends: shared(offset_of!(Shared, addends)),
+        aside: shared(offset_of!(Shared, aside)),
         write_table: (ENTRIES * 8) as i32,
         read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
         write_span: offset_of!(crate::cpu::segment::Segment, write_span) as i32,
@@ -75,6 +81,8 @@ pub(super) struct Thunks {
     pub(super) exit: usize,
     /// CALLed with a site in r11d.
     pub(super) interpret: usize,
+    /// Those of MOVS and STOS.
+    pub(super) string: super::emit::string::Pieces,
     /// Those of x87, MMX and SSE state.
     pub(super) fp: super::fp::Thunks,
     /// Where translated blocks begin.
@@ -175,12 +183,14 @@ impl Jit {
         a.jcc(5, out);
         load(a);
         dynasm!(a ; .arch x64 ; ret);
+        t.string = super::emit::string::shared(a);
         t.fp = super::fp::Thunks::emit(a, save, load, out);
         a.bind(out);
         dynasm!(a ; .arch x64 ; add rsp, 8 ; cmp eax, 2);
         a.jcc(4, resume);
         a.jmp(leave);
         let base = self.place();
+        t.string.iter_mut().flatten().flatten().for_each(|offset| *offset += base);
         let fp = &mut t.fp;
         for offset in [
             &mut t.enter,

@@ -15,6 +15,8 @@ use alloc::vec::Vec;
 
 /// Times that a block is interpreted before it is translated.
 const HEAT: u16 = 12;
+/// Times that a translated block is entered until it is translated together with those behind it.
+const HOT: i32 = 500;
 /// Entry points in the table.
 pub(super) const TABLE: usize = 1 << 16;
 /// Room that one block may need.
@@ -74,10 +76,14 @@ pub(super) struct Code {
     pub(super) incoming: u32,
     /// First note of a block that was translated with knowledge of this one.
     pub(super) dependents: u32,
+    /// Instructions that must be allowed for it to be entered.
+    pub(super) total: u32,
+    /// Translated together with those behind it.
+    pub(super) hot: bool,
 }
 
 pub(super) const NO_CODE: Code =
-    Code { lookup: 0, direct: 0, saved: 0, incoming: NO_LINK, dependents: NO_LINK };
+    Code { lookup: 0, direct: 0, saved: 0, incoming: NO_LINK, dependents: NO_LINK, total: 0, hot: false };
 
 /// A direct jump that may be linked to its target.
 #[derive(Clone, Copy)]
@@ -126,6 +132,10 @@ pub struct Jit {
     /// Extensions that the host has, and whether it is AMD's.
     pub(super) host: (Features, bool),
     heat: u16,
+    /// Times that each block still has to be entered to be translated together with those behind it; negative
+    /// when it was.
+    pub(super) until_hot: Box<[i32]>,
+    pub(super) hot: i32,
     /// The block cache's generation that the code belongs to.
     generation: u32,
     /// Counters.
@@ -163,6 +173,8 @@ impl Jit {
             precise,
             host: (fp::host_features(), fp::host_is_amd()),
             heat: HEAT,
+            until_hot: vec![HOT; blocks].into_boxed_slice(),
+            hot: HOT,
             generation: 0,
             stats: JitStats::default(),
         };
@@ -174,6 +186,18 @@ impl Jit {
     /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
+    }
+
+    /// Sets how often a translated block is entered before it is translated anew, together with those behind it.
+    pub fn set_hot(&mut self, times: u16) {
+        self.hot = i32::from(times);
+        self.until_hot.fill(self.hot);
+    }
+
+    /// Instructions that must be allowed before a block's code can be entered.
+    #[must_use]
+    pub fn instructions(&self, number: u32) -> u64 {
+        self.blocks.get(number as usize).map_or(0, |code| u64::from(code.total))
     }
 
     /// Appends what the assembler holds to code memory; gives its offset.
@@ -205,6 +229,7 @@ impl Jit {
         self.at = self.thunks.end;
         self.placed.clear();
         self.blocks.fill(NO_CODE);
+        self.until_hot.fill(self.hot);
         self.forget_entries();
         self.links.clear();
         self.sites.clear();
@@ -217,7 +242,7 @@ impl Jit {
         self.at + BLOCK_ROOM <= self.memory.len()
             && self.sites.len() + 4 * MAX_BLOCK <= SITES
             && self.links.len() + 4 * MAX_BLOCK <= LINKS
-            && self.notes.len() + 16 <= NOTES
+            && self.notes.len() + 32 <= NOTES
             && self.placed.len() < PLACED
     }
 
@@ -240,7 +265,13 @@ impl Jit {
         if old.lookup == 0 {
             return;
         }
+        self.until_hot[number as usize] = self.hot;
         self.stats.invalidated += 1;
+        self.replace_code(old);
+    }
+
+    /// Nothing leads to a block's old code any more.
+    fn replace_code(&mut self, old: Code) {
         let mut link = old.incoming;
         while link != NO_LINK {
             link = self.disconnect(link);
@@ -298,12 +329,23 @@ impl Jit {
             self.generation = cache.generation;
         }
         let mut link = link;
-        if self.blocks[number as usize].lookup == 0 {
-            let alone = cache.block(number).mode & mode::ALONE != 0;
+        let old = self.blocks[number as usize];
+        let alone = cache.block(number).mode & mode::ALONE != 0;
+        if old.lookup == 0 {
             if !alone && cache.warm(number) < self.heat {
                 return None;
             }
             if !self.has_room() {
+                self.clear();
+                link = NO_LINK;
+            }
+            self.translate(cache, number);
+        } else if self.until_hot[number as usize] < 0 && !old.hot && !alone {
+            if self.has_room() {
+                self.replace_code(old);
+                let code = &mut self.blocks[number as usize];
+                *code = Code { dependents: code.dependents, ..NO_CODE };
+            } else {
                 self.clear();
                 link = NO_LINK;
             }
@@ -341,6 +383,7 @@ impl Jit {
         let s = &mut cpu.jit;
         s.entries = self.entries.as_ptr() as usize;
         s.jumps = self.jumps.as_ptr() as usize;
+        s.until_hot = self.until_hot.as_mut_ptr() as usize;
         s.interpret = helpers::interpret as *const () as usize;
         s.resolve = helpers::resolve as *const () as usize;
         s.fill = helpers::fill as *const () as usize;

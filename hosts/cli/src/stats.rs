@@ -33,6 +33,9 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
     if let Some(jit) = &machine.jit {
         let jit = jit.stats();
         line("blocks translated", jit.translated);
+        line("of these anew, with those behind them", jit.hot);
+        line("of these loops", jit.loops);
+        line("of these loops that count rounds", jit.rounds);
         line("bytes of translated code", jit.bytes);
         line("code memory emptied", jit.full_flushes);
         line("translations dropped for overwritten bytes", jit.invalidated);

@@ -9,6 +9,7 @@ mod group;
 mod mov;
 mod operand;
 mod stack;
+pub(super) mod string;
 
 pub(super) use fp::Files;
 
@@ -51,8 +52,25 @@ pub(super) struct Place {
     pub(super) index: u32,
     /// Flags that somebody behind it needs.
     pub(super) live: Flags,
-    /// Offset of the block's first byte in its page.
+    /// The block that it belongs to.
+    pub(super) piece: Piece,
+}
+
+/// A block as part of what is translated: one, or several that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    /// Its number.
+    pub(super) block: u32,
+    /// Offset of its first byte in its page.
     pub(super) offset: u32,
+    /// Bytes.
+    pub(super) len: u32,
+    /// Position of its first instruction.
+    pub(super) start: u32,
+    /// Instructions.
+    pub(super) count: u32,
+    /// Its first instruction in the cache.
+    pub(super) first: *const Inst,
 }
 
 /// How a lowering ended.
@@ -68,7 +86,8 @@ pub(super) enum Done {
 pub(super) enum Cold {
     /// The access may be unaligned inside one page: checked here, then back or on to the slow way.
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
-    /// The interpreter executes the instruction; then on at `next`.
+    /// The interpreter executes the instruction; then on at `next`, unless what was looked up is to be looked up
+    /// again.
     Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
     /// Register files are loaded for the instruction.
     Load { from: Label, back: Label, site: u32, files: u8 },
@@ -104,15 +123,13 @@ pub(super) struct Emitter<'a> {
     pub(super) sites: &'a mut Vec<Site>,
     pub(super) thunks: Thunks,
     pub(super) o: Offsets,
+    /// Instructions in all.
     pub(super) block_total: u32,
-    pub(super) first: *const Inst,
-    /// Offset of the block in its page.
-    pub(super) offset: u32,
-    /// Offsets of the ends of its instructions from its start.
-    pub(super) ends: &'a [i32],
-    /// Accesses that share a lookup, and whether r10 holds it.
+    /// Offsets of the instructions in their page.
+    pub(super) at: &'a [i32],
+    /// Accesses that share lookups, and of which groups there are addends now: a bit each.
     pub(super) plan: &'a Plan,
-    pub(super) looked_up: bool,
+    pub(super) looked_up: u8,
     /// Ways out for want of it, whose links come first.
     pub(super) alone: Vec<Alone>,
     pub(super) first_link: usize,
@@ -122,6 +139,8 @@ pub(super) struct Emitter<'a> {
     pub(super) flags: Where,
     /// The instruction just emitted was left to the interpreter.
     pub(super) interpreted: bool,
+    /// Control may have come back from elsewhere in line, so that a loop must not count its rounds.
+    pub(super) interrupted: bool,
     pub(super) insts: &'a [Inst],
     /// Where x87, MMX and SSE state is.
     pub(super) files: Files,
@@ -139,10 +158,10 @@ impl Emitter<'_> {
             files,
             x87,
             x87_memory,
-            inst: self.first.wrapping_add(p.index as usize),
-            total: self.block_total,
-            index: p.index,
-            offset: p.offset,
+            inst: p.piece.first.wrapping_add((p.index - p.piece.start) as usize),
+            total: self.block_total - p.piece.start,
+            index: p.index - p.piece.start,
+            offset: p.piece.offset,
             flags_in,
             flags_out,
             end,
@@ -157,12 +176,13 @@ impl Emitter<'_> {
         self.keep_flags(needed);
         let flags_out = p.live & OSZAPC != 0;
         let site = self.site(p, needed != 0, flags_out, end);
+        self.interrupted = true;
         self.asm.mov_imm(R11, site);
         self.asm.call_outside(self.thunks.interpret);
         self.files_unknown();
         self.flags = Where { host: false, memory: flags_out };
         self.interpreted = true;
-        self.looked_up = false;
+        self.looked_up = 0;
         if end { Done::Ended } else { Done::Next }
     }
 
@@ -172,7 +192,7 @@ impl Emitter<'_> {
         self.asm.bind(next);
         let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
         let restore = p.live & OSZAPC != 0 && self.flags.host;
-        let again = self.looked_up.then_some(p.index);
+        let again = (self.looked_up != 0).then_some(p.index);
         self.cold.push(Cold::Slow { from: slow, next, site, restore, again });
     }
 
@@ -237,7 +257,9 @@ impl Emitter<'_> {
             L::Plain => self.plain(i),
             L::Nop => Some(Done::Next),
             L::Same | L::Store => self.same(i, p),
-            L::Call | L::End | L::String => None,
+            L::String => self.string(i, p),
+            L::Call => self.direction(i, p),
+            L::End => None,
             L::Jump
             | L::JumpIndirect
             | L::CallNear
@@ -261,6 +283,7 @@ impl Emitter<'_> {
 
     /// Emits the cold pieces.
     pub(super) fn cold(&mut self) {
+        // Emitting them does not add to them.
         let mut n = 0;
         while n < self.cold.len() {
             match self.cold[n] {
@@ -286,8 +309,17 @@ impl Emitter<'_> {
                 }
                 Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
+                    self.take_up();
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
+                    if let Some(index) = again
+                        && self.plan.many()
+                        && index + 1 < self.block_total
+                    {
+                        self.alone(index + 1, Files::default());
+                        n += 1;
+                        continue;
+                    }
                     let files = self.sites[site as usize].files;
                     if files != 0 && next != from {
                         self.fill(site, files | BEHIND);

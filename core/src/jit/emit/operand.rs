@@ -157,12 +157,12 @@ impl Emitter<'_> {
             // AH–BH: swapped with AL–BL around the access, since REX is needed for the address.
             let low = reg & 3;
             let mut rm = rm;
-            if let Rm::Shared { base, disp } = rm
+            if let Rm::Shared { via, base, disp } = rm
                 && base == low
             {
                 // The base is about to be swapped.
                 self.asm.lea(R8, Some(base), None, disp);
-                rm = Rm::Shared { base: R8, disp: 0 };
+                rm = Rm::Shared { via, base: R8, disp: 0 };
             }
             self.asm.modrm(1, 0x86, low, Rm::Reg(reg));
             self.asm.modrm(1, opcode, low, rm);

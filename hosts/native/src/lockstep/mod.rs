@@ -184,6 +184,7 @@ impl Lockstep {
             let none = || std::io::Error::other("this processor has no recompiler");
             let mut jit = Jit::new(memory, 1 << 9, precise).ok_or_else(none)?;
             jit.set_threshold(1);
+            jit.set_hot(3);
             Ok::<_, std::io::Error>(jit)
         };
         let mut rng = Rng::new(0x5EED);
@@ -285,7 +286,7 @@ fn live_flags(side: &mut Side) -> u32 {
 }
 
 /// Jumps that [`live_from`] follows: more than the recompiler does.
-const DEPTH: u32 = 6;
+const DEPTH: u32 = 10;
 
 fn live_from(side: &mut Side, eip: u32, depth: u32) -> u8 {
     use nomad86::isa::row::flags::OSZAPC;
@@ -342,7 +343,7 @@ struct Running<'p> {
 
 impl Running<'_> {
     fn finish(&mut self, pair: &mut Lockstep) -> Result<(), Difference> {
-        let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100]);
+        let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100, 400]);
         while pair.interpreter.cpu.count < self.program.length && (self.exits < 200 || self.program.once) {
             self.disturb(pair);
             let count = pair.interpreter.cpu.count;
