@@ -405,7 +405,14 @@ impl Walk {
                 self.add(i.reg[0], i.disp as i32);
             }
             L::Lea => self.forget(i.reg[0]),
-            L::Imul3 | L::Load | L::SetCc | L::Swap | L::Shift | L::DoubleShift | L::BitTest => {
+            L::Imul3
+            | L::Load
+            | L::SegmentStore
+            | L::SetCc
+            | L::Swap
+            | L::Shift
+            | L::DoubleShift
+            | L::BitTest => {
                 self.forget_operand(i, 0);
             }
             L::Exchange => {
@@ -418,6 +425,9 @@ impl Walk {
             }
             L::Loop | L::LoopCc | L::JumpCx => self.forget(1),
             L::String => [0, 1, 6, 7].into_iter().for_each(|register| self.forget(register)),
+            L::PushFlags if wide => self.add(ESP, -4),
+            L::Direction | L::ClearInterrupts => {}
+            L::Translate => self.forget(0),
             L::Same | L::Store if row.state != 0 => {
                 (0..4).for_each(|n| self.forget_operand(i, n));
                 // FNSTSW AX; PCMPESTRI and PCMPISTRI tell what they found in ECX.
@@ -513,7 +523,9 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
         L::Mov => [operand(size(usize::from(!memory_first)), memory_first), None],
         L::Test | L::Multiply => [operand(size(0), false), None],
         L::Unary | L::Shift | L::DoubleShift | L::SetCc => [operand(size(0), true), None],
-        L::BitTest => [operand(4, row.digit.is_some_and(|digit| digit != 4)), None],
+        // Not with an offset in a register.
+        L::BitTest if row.digit.is_some() => [operand(4, row.digit != Some(4)), None],
+        L::Atomic => [operand(if row.opcode == 0x0FC7 { 8 } else { size(0) }, true), None],
         L::Exchange => [operand(4, true), None],
         L::Load | L::Imul3 => [operand(size(1), false), None],
         // x87, MMX and SSE, but for what has to be aligned or looked at.

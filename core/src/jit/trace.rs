@@ -5,6 +5,7 @@ use super::emit::Piece;
 use super::emit::flags::needed;
 use super::x64::Code;
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
+use crate::cpu::run::ends_block_in;
 use crate::isa::Inst;
 use crate::isa::row::flags::OSZAPC;
 use crate::isa::row::{Flags, Lowering};
@@ -17,6 +18,8 @@ const DEPTH: u32 = 1;
 
 /// Blocks in a trace, at most.
 const PIECES: usize = 8;
+/// Instructions behind which a trace does not repeat what has its own.
+const LONG: usize = 16;
 /// A block follows when it was entered at least one of so many times that the one before it was.
 const SHARE: i32 = 4;
 
@@ -62,11 +65,8 @@ impl Trace {
             if block.second.is_some() {
                 return trace;
             }
-            let at = |offset: i64| {
-                let inside = (0..PAGE as i64).contains(&offset);
-                let found = inside.then(|| cache.peek(block.phys & !0xFFF | offset as u64, block.mode));
-                found.flatten().filter(|&found| cache.block(found).second.is_none())
-            };
+            let at =
+                |offset: i32| peek(cache, block, offset).filter(|&found| cache.block(found).second.is_none());
             let (first, second) = ways(cache.insts(last), block);
             let ways = [first.and_then(at), second.and_then(at)];
             if ways.contains(&Some(number)) {
@@ -79,8 +79,11 @@ impl Trace {
             let lukewarm = heat.entered(next) < heat.entered(last) / SHARE;
             let full = trace.pieces.len() == PIECES
                 || trace.insts.len() + usize::from(cache.block(next).count) > MAX_BLOCK;
-            // What has its own trace is left to it.
-            let own = heat.blocks[next as usize].hot || trace.pieces.iter().any(|piece| piece.block == next);
+            // A loop is left to itself, and so is what has its own trace when this one is long enough.
+            let code = &heat.blocks[next as usize];
+            let own = code.closed
+                || code.hot && trace.insts.len() >= LONG
+                || trace.pieces.iter().any(|piece| piece.block == next);
             if lukewarm || full || own || cache.block(next).mode != head.mode {
                 return trace;
             }
@@ -141,10 +144,12 @@ impl Heat<'_> {
 }
 
 /// Offsets in the page at which control goes on behind a block, as far as they are fixed and a trace may follow.
-fn ways(insts: &[Inst], block: &Block) -> (Option<i64>, Option<i64>) {
-    let Some(last) = insts.last().filter(|i| !i.oper16()) else { return (None, None) };
-    let next = (block.phys & 0xFFF) as i64 + i64::from(block.len);
-    let target = next + i64::from(last.imm as i32);
+fn ways(insts: &[Inst], block: &Block) -> (Option<i32>, Option<i32>) {
+    let Some(last) = insts.last() else { return (None, None) };
+    let Some(Successors { next, target }) = Successors::of(block, block.phys as u32, block.len.into(), last)
+    else {
+        return (None, None);
+    };
     match last.row().lowering {
         Lowering::Jump | Lowering::CallNear => (Some(target), None),
         Lowering::JumpCc => (Some(next), Some(target)),
@@ -171,17 +176,61 @@ impl Known {
     }
 }
 
+/// The block at an offset in a block's page, in the same mode, if there is one.
+fn peek(cache: &BlockCache, from: &Block, offset: i32) -> Option<u32> {
+    if !(0..PAGE as i32).contains(&offset) {
+        return None;
+    }
+    let home = from.home.moved((offset as u32).wrapping_sub(from.phys as u32 & 0xFFF), from.mode);
+    cache.peek(from.phys & !0xFFF | u64::from(offset as u32), from.mode & !mode::ALONE, home)
+}
+
+/// Where control goes behind code, as offsets from its page.
+pub(super) struct Successors {
+    /// Straight on.
+    pub(super) next: i32,
+    /// To the target of a relative branch.
+    pub(super) target: i32,
+}
+
+impl Successors {
+    /// Those of `len` bytes at `offset` in a block's page that end with `last`; none when a branch leads out of its
+    /// segment, or is of a size that is left to the interpreter.
+    pub(super) fn of(block: &Block, offset: u32, len: u32, last: &Inst) -> Option<Self> {
+        let flow = last.row().lowering.is_flow();
+        let offset = offset & 0xFFF;
+        if block.mode & mode::FLAT != 0 {
+            let next = (offset + len) as i32;
+            let target = next.wrapping_add(last.imm as i32);
+            return (!flow || !last.oper16()).then_some(Self { next, target });
+        }
+        let home = block.home;
+        let page = home.linear() & !0xFFF;
+        let next = (page | offset).wrapping_sub(home.base).wrapping_add(len);
+        let target = next.wrapping_add(last.imm) & if last.oper16() { 0xFFFF } else { u32::MAX };
+        if flow && target > home.limit {
+            return None;
+        }
+        // The end of a 16-bit segment of 64 KiB, at which IP wraps.
+        let wraps = block.mode & mode::CODE32 == 0 && home.limit == 0xFFFF;
+        let next = if wraps { next & 0xFFFF } else { next };
+        let distance = |eip: u32| home.base.wrapping_add(eip).wrapping_sub(page) as i32;
+        Some(Self { next: distance(next), target: distance(target) })
+    }
+}
+
 /// Flags that somebody needs when control leaves a block, and the blocks that say so.
 fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known: &mut Known) -> Flags {
     use Lowering as L;
     let Some(last) = insts.last() else { return OSZAPC };
-    let next = (block.phys & 0xFFF) as i64 + i64::from(block.len);
-    let target = next + i64::from(last.imm as i32);
-    let whole = !last.oper16();
+    let Some(Successors { next, target }) = Successors::of(block, block.phys as u32, block.len.into(), last)
+    else {
+        return OSZAPC;
+    };
     let (first, second) = match last.row().lowering {
-        L::Jump | L::CallNear if whole => (target, None),
-        L::JumpCc | L::JumpCx | L::Loop if whole => (next, Some(target)),
-        lowering if !lowering.ends_block() && !crate::cpu::run::ends_block(last) => (next, None),
+        L::Jump | L::CallNear => (target, None),
+        L::JumpCc | L::JumpCx | L::Loop => (next, Some(target)),
+        _ if !ends_block_in(last, block.mode) => (next, None),
         _ => return OSZAPC,
     };
     let mut live = live_in(cache, block, first, depth, known);
@@ -194,13 +243,9 @@ fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known
 }
 
 /// Flags that somebody needs at an offset in a block's page.
-fn live_in(cache: &BlockCache, from: &Block, offset: i64, depth: u32, known: &mut Known) -> Flags {
-    if depth == 0 || !(0..PAGE as i64).contains(&offset) {
-        return OSZAPC;
-    }
-    let Some(number) = cache.peek(from.phys & !0xFFF | offset as u64, from.mode & !mode::ALONE) else {
-        return OSZAPC;
-    };
+fn live_in(cache: &BlockCache, from: &Block, offset: i32, depth: u32, known: &mut Known) -> Flags {
+    let found = if depth == 0 { None } else { peek(cache, from, offset) };
+    let Some(number) = found else { return OSZAPC };
     if !known.add(number) {
         return OSZAPC;
     }

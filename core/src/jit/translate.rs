@@ -6,14 +6,13 @@ use super::emit::flags::Where;
 use super::emit::{Alone, Done, Emitter, Files, Jump, Place};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
-use super::trace::{Heat, Known, Trace};
+use super::trace::{Heat, Known, Successors, Trace};
 use super::x64::{Code, Jit, Link, Note};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::isa::row::Flags;
 use crate::isa::row::flags::OSZAPC;
 use crate::memory::PAGE;
-use alloc::vec;
 use alloc::vec::Vec;
 use dynasm::dynasm;
 
@@ -60,6 +59,9 @@ impl Jit {
         }
         let code =
             Translation { trace: &trace, block: &block, live: &live[..count], live_in, at: &at[..count] };
+        // Accesses share lookups where offsets are linear addresses.
+        const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
+        let shares = block.mode & SHARES == SHARES;
         let counter = (!alone && !hot).then_some(number);
         let kinds: &[Option<Kind>] = match (alone, hot, trace.closed) {
             (true, ..) => &[None],
@@ -71,7 +73,7 @@ impl Jit {
         let sites = self.sites.len();
         let mut made = None;
         for &kind in kinds {
-            let plan = kind.map_or(Plan::NONE, |kind| Plan::new(insts, kind));
+            let plan = kind.filter(|_| shares).map_or(Plan::NONE, |kind| Plan::new(insts, kind));
             if kind == Some(Kind::Rounds) && plan.groups.is_empty() {
                 continue;
             }
@@ -117,6 +119,7 @@ impl Jit {
             saved: base + positions[2],
             total: count as u32,
             hot,
+            closed: trace.closed,
             ..self.blocks[number as usize]
         };
         let parts = trace.pieces.iter().map(|piece| piece.block);
@@ -145,6 +148,9 @@ impl Jit {
             thunks: self.thunks,
             o: Offsets::NEW,
             block_total: count as u32,
+            mode: block.mode,
+            home: block.home,
+            offset: (block.phys & 0xFFF) as u32,
             at,
             plan,
             looked_up: 0,
@@ -174,14 +180,15 @@ impl Jit {
         let hoisted = w.looked_up;
         let mut exits = Vec::with_capacity(trace.pieces.len() + 1);
         for (number, &piece) in trace.pieces.iter().enumerate() {
-            let next = (piece.offset + piece.len) as i32;
             let follower = trace.pieces.get(number + 1);
-            let mut jumps = vec![Jump { condition: None, target: next }];
+            let end = piece.start + piece.count;
+            let to = Successors::of(block, piece.offset, piece.len, &insts[end as usize - 1]);
+            let mut jumps: Vec<_> = to.iter().map(|to| Jump { condition: None, target: to.next }).collect();
             for n in piece.range() {
                 let (i, p) = (&insts[n], Place { index: n as u32, live: live[n], piece });
                 if i.row().lowering.is_flow() {
                     w.note_pointers();
-                    jumps = w.branch(i, p, next);
+                    jumps = w.branch(i, p, to.as_ref());
                 } else if w.inst(i, p) == Done::Ended {
                     jumps.clear();
                 }
@@ -189,7 +196,6 @@ impl Jit {
             if !jumps.is_empty() {
                 w.note_pointers();
             }
-            let end = piece.start + piece.count;
             let needed = live[end as usize - 1];
             match follower {
                 Some(follower) => {
@@ -277,14 +283,18 @@ impl Emitter<'_> {
         let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
         let page = code_page(block.phys) as i32;
         self.asm.bind(l.lookup);
-        dynasm!(self.asm ; .arch x64
-            ; mov r9d, r8d
-            ; mov r10, [r14 + tlb]
-            ; shr r9d, 12
-            ; cmp DWORD [r10 + r9 * 4], page);
-        self.asm.jcc(5, l.other);
-        self.asm.lea(9, Some(8), None, -offset);
-        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        if self.mode & mode::FLAT == 0 {
+            self.look_home(l, block);
+        } else {
+            dynasm!(self.asm ; .arch x64
+                ; mov r9d, r8d
+                ; mov r10, [r14 + tlb]
+                ; shr r9d, 12
+                ; cmp DWORD [r10 + r9 * 4], page);
+            self.asm.jcc(5, l.other);
+            self.asm.lea(9, Some(8), None, -offset);
+            self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        }
         if let Some(second) = block.second {
             let page = code_page(second) as i32;
             dynasm!(self.asm ; .arch x64
@@ -316,6 +326,32 @@ impl Emitter<'_> {
         }
     }
 
+    /// The beginning of an entry from elsewhere into code that was translated for one place of one segment. Leaves the
+    /// code page in r9d and the table of code pages in r10.
+    fn look_home(&mut self, l: &Labels, block: &Block) {
+        let home = self.home;
+        let linear = home.linear();
+        let (code_page_at, tlb, mode_at) = (self.o.code_page, self.o.code_tlb, self.o.mode);
+        let (page, entry) = (code_page(block.phys) as i32, (linear >> 12 << 2) as i32);
+        let (at, mode) = (linear as i32, (self.mode & !mode::ALONE) as i32);
+        dynasm!(self.asm ; .arch x64
+            ; mov r10, [r14 + tlb]
+            ; cmp r8d, DWORD at);
+        self.asm.jcc(5, l.other);
+        dynasm!(self.asm ; .arch x64 ; cmp DWORD [r10 + entry], page);
+        self.asm.jcc(5, l.other);
+        // Tables that know only address and page would lead here again.
+        let cs = self.o.segment(1);
+        for (field, value) in
+            [(mode_at, mode), (cs + self.o.base, home.base as i32), (cs + self.o.limit, home.limit as i32)]
+        {
+            dynasm!(self.asm ; .arch x64 ; cmp DWORD [r14 + field], value);
+            self.asm.jcc(5, l.elsewhere);
+        }
+        self.asm.mov_imm(9, linear & !0xFFF);
+        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+    }
+
     /// Takes the instructions off the budget.
     fn budget(&mut self) {
         let total = self.block_total;
@@ -336,6 +372,17 @@ impl Emitter<'_> {
                 dynasm!(self.asm ; .arch x64 ; jrcxz BYTE 2);
                 self.asm.push(0xEB);
                 self.asm.push(5);
+                self.asm.jmp(stub);
+            }
+            Some(17) => {
+                // There is no JCXZ in long mode, and RFLAGS must stay.
+                dynasm!(self.asm ; .arch x64
+                    ; mov r8d, ecx
+                    ; movzx ecx, cx
+                    ; jrcxz BYTE 5
+                    ; mov ecx, r8d
+                    ; jmp BYTE 8);
+                self.asm.modrm_raw(false, 0x8B, 1, Rm::Reg(8), false);
                 self.asm.jmp(stub);
             }
             Some(condition) => self.asm.jcc(condition, stub),
@@ -385,10 +432,10 @@ impl Emitter<'_> {
         self.asm.bind(l.budget_out);
         let total = self.block_total as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, total);
-        self.eip(8, offset as i32);
+        self.linear(8, offset as i32);
         self.asm.jmp_outside(self.thunks.exit);
         self.asm.bind(l.often);
-        self.eip(8, offset as i32);
+        self.linear(8, offset as i32);
         self.asm.bind(l.elsewhere);
         self.asm.jmp_outside(self.thunks.miss);
         self.asm.bind(l.other);
@@ -407,9 +454,9 @@ impl Emitter<'_> {
             if !exit.saved {
                 self.save_flags();
             }
-            self.eip(8, exit.target);
+            self.linear(8, exit.target);
             if exit.cross {
-                // The target is told EIP and sees for itself; the rel32 to be linked is the one behind that.
+                // The target is told the address and sees for itself; the rel32 to be linked is the one behind that.
                 self.link_here(exit);
             }
             // Out with the link's number, so that the dispatcher can connect it.

@@ -9,6 +9,7 @@ use crate::cpu::tlb::code_page;
 use crate::cpu::{Cpu, Io, Stop};
 use crate::isa::Inst;
 use crate::isa::decode::Features;
+use crate::isa::table::ROWS;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -55,18 +56,38 @@ pub(super) struct Site {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Entry {
-    eip: u32,
+    linear: u32,
     /// What the table of code pages must say of it.
     page: u32,
     code: usize,
 }
 
-const EMPTY: Entry = Entry { eip: 0, page: u32::MAX, code: 0 };
+const EMPTY: Entry = Entry { linear: 0, page: u32::MAX, code: 0 };
+
+/// Recent entry points.
+struct Tables {
+    /// By linear address.
+    entries: Box<[Entry]>,
+    /// By the low 16 bits of it: what they lead to looks itself whether it is meant.
+    jumps: Box<[usize]>,
+}
+
+impl Tables {
+    fn new() -> Self {
+        Self { entries: vec![EMPTY; TABLE].into_boxed_slice(), jumps: vec![0; 1 << 16].into_boxed_slice() }
+    }
+
+    fn remember(&mut self, linear: u32, page: u32, code: usize) {
+        self.entries[(linear ^ linear >> 16) as usize & (TABLE - 1)] = Entry { linear, page, code };
+        self.jumps[linear as usize & 0xFFFF] = code;
+    }
+}
 
 /// A translated block.
 #[derive(Clone, Copy)]
 pub(super) struct Code {
-    /// Entry from elsewhere, with EIP in r8d and the flags in memory. The block looks itself whether it is the one at EIP.
+    /// Entry from elsewhere, with the linear address in r8d and the flags in memory. The block looks itself whether it
+    /// is the one there.
     pub(super) lookup: u32,
     /// Entry by a link, flags in RFLAGS.
     pub(super) direct: u32,
@@ -80,10 +101,20 @@ pub(super) struct Code {
     pub(super) total: u32,
     /// Translated together with those behind it.
     pub(super) hot: bool,
+    /// A loop.
+    pub(super) closed: bool,
 }
 
-pub(super) const NO_CODE: Code =
-    Code { lookup: 0, direct: 0, saved: 0, incoming: NO_LINK, dependents: NO_LINK, total: 0, hot: false };
+pub(super) const NO_CODE: Code = Code {
+    lookup: 0,
+    direct: 0,
+    saved: 0,
+    incoming: NO_LINK,
+    dependents: NO_LINK,
+    total: 0,
+    hot: false,
+    closed: false,
+};
 
 /// A direct jump that may be linked to its target.
 #[derive(Clone, Copy)]
@@ -121,8 +152,8 @@ pub struct Jit {
     pub(super) blocks: Vec<Code>,
     /// Start and length of pieces of code, in order.
     pub(super) placed: Vec<(u32, u32)>,
-    entries: Box<[Entry; TABLE]>,
-    jumps: Box<[usize]>,
+    /// For code of flat segments, and for other code.
+    tables: [Tables; 2],
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) notes: Vec<Note>,
@@ -138,6 +169,8 @@ pub struct Jit {
     pub(super) hot: i32,
     /// The block cache's generation that the code belongs to.
     generation: u32,
+    /// Instructions that translated code left to the interpreter, by row.
+    pub(super) ranks: Box<[u64]>,
     /// Counters.
     pub stats: JitStats,
 }
@@ -161,11 +194,7 @@ impl Jit {
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
             placed: Vec::with_capacity(PLACED),
-            entries: match vec![EMPTY; TABLE].into_boxed_slice().try_into() {
-                Ok(entries) => entries,
-                Err(_) => return None,
-            },
-            jumps: vec![0; 1 << 16].into_boxed_slice(),
+            tables: [Tables::new(), Tables::new()],
             links: Vec::with_capacity(LINKS),
             sites: Vec::with_capacity(SITES),
             notes: Vec::with_capacity(NOTES),
@@ -176,6 +205,7 @@ impl Jit {
             until_hot: vec![HOT; blocks].into_boxed_slice(),
             hot: HOT,
             generation: 0,
+            ranks: vec![0; ROWS.len()].into_boxed_slice(),
             stats: JitStats::default(),
         };
         jit.emit_thunks();
@@ -284,8 +314,10 @@ impl Jit {
     }
 
     fn forget_entries(&mut self) {
-        self.entries.fill(EMPTY);
-        self.jumps.fill(self.memory.executable() as usize + self.thunks.lookup);
+        for tables in &mut self.tables {
+            tables.entries.fill(EMPTY);
+            tables.jumps.fill(self.memory.executable() as usize + self.thunks.lookup);
+        }
     }
 
     /// Connects a link to the block that it leads to.
@@ -321,9 +353,9 @@ impl Jit {
         l.next
     }
 
-    /// The code for a block at `eip`, translated when it is hot enough; enters it into the table and connects
+    /// The code for a block at `linear`, translated when it is hot enough; enters it into the table and connects
     /// the link that led here.
-    pub fn code(&mut self, cache: &mut BlockCache, number: u32, eip: u32, link: u32) -> Option<usize> {
+    pub fn code(&mut self, cache: &mut BlockCache, number: u32, linear: u32, link: u32) -> Option<usize> {
         if self.generation != cache.generation {
             self.clear();
             self.generation = cache.generation;
@@ -357,10 +389,10 @@ impl Jit {
         let offset = self.blocks[number as usize].lookup as usize;
         let code = self.memory.executable() as usize + offset;
         self.stats.lookups_missed += 1;
-        let page = code_page(cache.block(number).phys);
-        if cache.block(number).mode & mode::ALONE == 0 {
-            self.entries[(eip ^ eip >> 16) as usize & (TABLE - 1)] = Entry { eip, page, code };
-            self.jumps[eip as usize & 0xFFFF] = code;
+        let block = cache.block(number);
+        if block.mode & mode::ALONE == 0 {
+            let tables = &mut self.tables[usize::from(block.mode & mode::FLAT == 0)];
+            tables.remember(linear, code_page(block.phys), code);
         }
         Some(code)
     }
@@ -379,10 +411,12 @@ impl Jit {
     ) -> Result<(), Stop> {
         self.stats.entered += 1;
         cpu.jit.limit = limit;
+        cpu.jit.tables = [0, 1].map(|n: usize| {
+            let Tables { entries, jumps } = &self.tables[n];
+            [entries.as_ptr() as usize, jumps.as_ptr() as usize]
+        });
         helpers::hand_over(cpu);
         let s = &mut cpu.jit;
-        s.entries = self.entries.as_ptr() as usize;
-        s.jumps = self.jumps.as_ptr() as usize;
         s.until_hot = self.until_hot.as_mut_ptr() as usize;
         s.interpret = helpers::interpret as *const () as usize;
         s.resolve = helpers::resolve as *const () as usize;

@@ -111,7 +111,7 @@ impl Emitter<'_> {
         if let Rm::Shared { base, disp, .. } = rm {
             self.asm.lea(R8, Some(base), None, disp);
         }
-        if i.segment >= 4 || i.segment == 1 {
+        if !mode::is_flat(self.mode, i.segment) {
             let base = self.o.segment(i.segment) + self.o.base;
             // Its flags must survive: LEA of the difference would need a register more.
             self.asm.modrm(4, 0x8B, R9, Rm::Field(base));

@@ -115,7 +115,7 @@ impl Emitter<'_> {
         let at = self.asm.at() - 4;
         self.asm.bind(stub);
         let target = self.at[index as usize];
-        self.eip(R8, target);
+        self.linear(R8, target);
         let (number, link, alone) = ((self.first_link + self.alone.len()) as i32, self.o.link, self.o.alone);
         dynasm!(self.asm ; .arch x64
             ; mov DWORD [r14 + alone], 1

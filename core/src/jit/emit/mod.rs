@@ -8,8 +8,10 @@ mod fp;
 mod group;
 mod mov;
 mod operand;
+mod segment;
 mod stack;
 pub(super) mod string;
+mod system;
 
 pub(super) use fp::Files;
 
@@ -18,6 +20,8 @@ use super::fp::BEHIND;
 use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, save_flags};
 use super::x64::Site;
+use crate::cpu::block::{Home, mode};
+use crate::cpu::run::ends_block_in;
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
@@ -103,16 +107,16 @@ pub(super) struct Alone {
     pub(super) stub: Label,
     /// Position of the last rel32 of the stub.
     pub(super) tail: usize,
-    /// Offset of the first instruction from the EIP base.
+    /// Offset of the first instruction from the page.
     pub(super) target: i32,
 }
 
 /// A direct jump to another block.
 #[derive(Clone, Copy)]
 pub(super) struct Jump {
-    /// Condition, or none.
+    /// Condition, or none; 16 is ECX = 0, 17 CX = 0.
     pub(super) condition: Option<u8>,
-    /// Target: offset from the block's EIP base (may leave the page).
+    /// Target: offset from the block's page (may leave it).
     pub(super) target: i32,
 }
 
@@ -125,6 +129,12 @@ pub(super) struct Emitter<'a> {
     pub(super) o: Offsets,
     /// Instructions in all.
     pub(super) block_total: u32,
+    /// What it depends on: bits of [`mode`].
+    pub(super) mode: u32,
+    /// Where in its segment it lies, and in its page.
+    pub(super) home: Home,
+    /// See [`Self::home`].
+    pub(super) offset: u32,
     /// Offsets of the instructions in their page.
     pub(super) at: &'a [i32],
     /// Accesses that share lookups, and of which groups there are addends now: a bit each.
@@ -198,7 +208,7 @@ impl Emitter<'_> {
 
     /// Lowers an instruction that is not a branch.
     pub(super) fn inst(&mut self, i: &Inst, p: Place) -> Done {
-        if crate::cpu::run::ends_block(i) {
+        if ends_block_in(i, self.mode) {
             return self.interpret(i, p, true);
         }
         self.interpreted = false;
@@ -227,6 +237,7 @@ impl Emitter<'_> {
             // Not CMP.
             L::Alu => memory && Self::group1(row) != 7,
             L::Unary | L::Exchange => memory,
+            L::Atomic => i.is_memory(),
             // Not BT.
             L::BitTest => memory && Self::bit_digit(row) != 4,
             _ => false,
@@ -254,12 +265,21 @@ impl Emitter<'_> {
             L::Push => self.push(i, p),
             L::Pop => self.pop(i, p),
             L::Leave => self.leave(i, p),
+            L::SegmentStore => self.segment_store(i, p),
+            L::SegmentLoad => self.segment_load(i, p),
             L::Plain => self.plain(i),
             L::Nop => Some(Done::Next),
             L::Same | L::Store => self.same(i, p),
+            L::PushAll => self.push_all(i, p),
+            L::PopAll => self.pop_all(i, p),
+            L::PushFlags => self.push_flags(i, p),
+            L::Enter => self.enter(i, p),
+            L::Atomic => self.atomic(i, p),
+            L::Translate => self.translate_byte(i, p),
+            L::Direction => self.direction(i, p),
+            L::ClearInterrupts => self.clear_interrupts(i, p),
             L::String => self.string(i, p),
-            L::Call => self.direction(i, p),
-            L::End => None,
+            L::Call | L::End => None,
             L::Jump
             | L::JumpIndirect
             | L::CallNear
@@ -272,13 +292,28 @@ impl Emitter<'_> {
         }
     }
 
-    /// EIP base plus `by` to a register.
-    pub(super) fn eip(&mut self, reg: u8, by: i32) {
+    /// The linear address `by` bytes from the page's beginning to a register.
+    pub(super) fn linear(&mut self, reg: u8, by: i32) {
         let at = self.o.code_page;
         self.asm.modrm(4, 0x8B, reg, Rm::Field(at));
         if by != 0 {
             self.asm.lea(reg, Some(reg), None, by);
         }
+    }
+
+    /// The same as an offset in the code segment.
+    pub(super) fn eip(&mut self, reg: u8, by: i32) {
+        if self.mode & mode::FLAT == 0 {
+            let eip = self.place_in_segment(by);
+            self.asm.mov_imm(reg, eip);
+        } else {
+            self.linear(reg, by);
+        }
+    }
+
+    /// Offset in the segment of code that knows it, `by` bytes from the page's beginning.
+    const fn place_in_segment(&self, by: i32) -> u32 {
+        self.home.eip.wrapping_add((by as u32).wrapping_sub(self.offset))
     }
 
     /// Emits the cold pieces.

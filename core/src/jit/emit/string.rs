@@ -1,6 +1,10 @@
-//! MOVS and STOS, repeated or not, where all elements lie in one page on each side: the host's own instruction on
-//! host addresses, which treats overlapping elements as the guest's does. The pieces of code are shared; they are
-//! CALLed and answer with ZF set when all is done, or with ZF clear and nothing changed.
+//! String instructions.
+//!
+//! MOVS and STOS on flat segments, repeated or not, where all elements lie in one page on each side: the host's own
+//! instruction on host addresses, which treats overlapping elements as the guest's does. The pieces of code are
+//! shared; they are CALLed and answer with ZF set when all is done, or with ZF clear and nothing changed.
+//!
+//! Single elements otherwise: as any other access.
 
 use super::*;
 use crate::cpu::Cpu;
@@ -12,6 +16,7 @@ const SYSTEM: i32 = (offset_of!(Cpu, flags) + offset_of!(EFlags, system)) as i32
 const DF: i32 = bit::DF as i32;
 const ESI: u8 = 6;
 const EDI: u8 = 7;
+const ES: u8 = 0;
 const WRITE_TABLE: i32 = (ENTRIES * 8) as i32;
 
 /// Positions of the shared pieces: [STOS, not MOVS][log2 of the element's size][repeated].
@@ -120,16 +125,18 @@ fn page(a: &mut Asm, to: u8) {
 }
 
 impl Emitter<'_> {
-    /// MOVS and STOS.
+    /// MOVS CMPS STOS LODS SCAS.
     pub(super) fn string(&mut self, i: &Inst, p: Place) -> Option<Done> {
         let stos = match i.row().opcode {
-            0xA4 | 0xA5 => 0,
-            0xAA | 0xAB => 1,
-            _ => return None,
+            0xA4 | 0xA5 => Some(0),
+            0xAA | 0xAB => Some(1),
+            _ => None,
         };
-        if i.addr16() || stos == 0 && !matches!(i.segment, 0 | 2 | 3) {
-            return None;
-        }
+        let source = stos == Some(1) || mode::is_flat(self.mode, i.segment);
+        let flat = !i.addr16() && mode::is_flat(self.mode, ES) && source;
+        let Some(stos) = stos.filter(|_| flat) else {
+            return if i.rep() { None } else { self.one_element(i, p) };
+        };
         let shift = match (i.row().opcode & 1, i.oper16()) {
             (0, _) => 0,
             (_, true) => 1,
@@ -143,19 +150,90 @@ impl Emitter<'_> {
         Some(Done::Next)
     }
 
-    /// CLD and STD.
-    pub(super) fn direction(&mut self, i: &Inst, p: Place) -> Option<Done> {
-        let set = match i.row().opcode {
-            0xFC => false,
-            0xFD => true,
+    /// One element.
+    fn one_element(&mut self, i: &Inst, p: Place) -> Option<Done> {
+        let opcode = i.row().opcode;
+        let size = match opcode & 1 {
+            0 => 1,
+            _ if i.oper16() => 2,
+            _ => 4,
+        };
+        let wide = u32::from(size != 1);
+        let slow = self.asm.label();
+        self.clobber_flags(self.before(i, p));
+        let (source, target) = match opcode & !1 {
+            // MOVS: through r11.
+            0xA4 => {
+                self.element(i, (i.segment, ESI), size, false, slow);
+                self.asm.modrm(size, 0x8A + wide, R11, Rm::Guest);
+                self.element(i, (ES, EDI), size, true, slow);
+                self.asm.modrm(size, 0x88 + wide, R11, Rm::Guest);
+                (true, true)
+            }
+            // CMPS.
+            0xA6 => {
+                self.element(i, (i.segment, ESI), size, false, slow);
+                self.asm.modrm(size, 0x8A + wide, R11, Rm::Guest);
+                self.element(i, (ES, EDI), size, false, slow);
+                self.asm.modrm(size, 0x3A + wide, R11, Rm::Guest);
+                (true, true)
+            }
+            // STOS.
+            0xAA => {
+                self.element(i, (ES, EDI), size, true, slow);
+                self.asm.modrm(size, 0x88 + wide, 0, Rm::Guest);
+                (false, true)
+            }
+            // LODS.
+            0xAC => {
+                self.element(i, (i.segment, ESI), size, false, slow);
+                self.asm.modrm(size, 0x8A + wide, 0, Rm::Guest);
+                (true, false)
+            }
+            // SCAS.
+            0xAE => {
+                self.element(i, (ES, EDI), size, false, slow);
+                self.asm.modrm(size, 0x3A + wide, 0, Rm::Guest);
+                (false, true)
+            }
             _ => return None,
         };
-        self.clobber_flags(self.before(i, p));
-        if set {
-            dynasm!(self.asm ; .arch x64 ; or DWORD [r14 + SYSTEM], DF);
-        } else {
-            dynasm!(self.asm ; .arch x64 ; and DWORD [r14 + SYSTEM], !DF);
+        for register in [(source, ESI), (target, EDI)].into_iter().filter_map(|(moves, r)| moves.then_some(r))
+        {
+            let stride = self.o.stride;
+            self.asm.modrm(4, 0x8B, R8, Rm::Field(stride));
+            let scaled = Some((R8, size.trailing_zeros() as u8));
+            if i.addr16() {
+                self.asm.lea(R8, Some(register), scaled, 0);
+                self.asm.modrm(2, 0x89, R8, Rm::Reg(register));
+            } else {
+                self.asm.lea(register, Some(register), scaled, 0);
+            }
         }
+        self.flags_done(i);
+        self.slow_way(i, p, slow);
+        Some(Done::Next)
+    }
+
+    /// Checks the element that an index register points to: afterwards it is `[r9 + r8]`.
+    fn element(&mut self, i: &Inst, (segment, register): (u8, u8), size: u8, write: bool, slow: Label) {
+        self.asm.modrm(4, if i.addr16() { 0x0FB7 } else { 0x8B }, R8, Rm::Reg(register));
+        self.segment(segment, size, write, slow);
+        self.check(size, write, slow);
+    }
+
+    /// XLAT.
+    pub(super) fn translate_byte(&mut self, i: &Inst, p: Place) -> Option<Done> {
+        let slow = self.asm.label();
+        self.clobber_flags(self.before(i, p));
+        dynasm!(self.asm ; .arch x64 ; movzx r8d, al ; lea r8d, [rbx + r8]);
+        if i.addr16() {
+            dynasm!(self.asm ; .arch x64 ; movzx r8d, r8w);
+        }
+        self.segment(i.segment, 1, false, slow);
+        self.check(1, false, slow);
+        self.asm.modrm(1, 0x8A, 0, Rm::Guest);
+        self.slow_way(i, p, slow);
         Some(Done::Next)
     }
 }
