@@ -73,6 +73,8 @@ const SLICE: u64 = 100_000;
 /// A host clock that jumps further than this was suspended: the guest is not made to catch up. Nor is it made
 /// to wait for one that was set back.
 const PAUSE: u64 = SECOND;
+/// Instructions in which the host's clock may stand still before a call of [`Machine::run`] ends all the same.
+const STANDSTILL: u64 = 1 << 24;
 
 /// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
 pub(crate) const LATEST: u64 = 1 << 60;
@@ -349,6 +351,7 @@ impl Machine {
         let end = now + budget;
         self.board.now = now;
         self.service(host);
+        let mut moved = self.cpu.count;
         loop {
             self.board.now = now;
             if let Some(exit) = self.boundary(host) {
@@ -370,6 +373,12 @@ impl Machine {
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, now.since(before.1));
+            if now != before.1 {
+                moved = self.cpu.count;
+            } else if self.cpu.count - moved > STANDSTILL {
+                self.board.now = now;
+                return Exit::Budget;
+            }
             match stop {
                 Stop::Halt => self.runs.halts += 1,
                 _ if self.cpu.count >= limit => self.runs.deadlines += 1,
