@@ -81,6 +81,8 @@ const LONGEST_REST: u64 = PAUSE / 2;
 const STEP: u64 = 500_000;
 /// The same as a part of what is to be caught up with, so that a host that goes away all the time is kept up with.
 const STEP_PART: u64 = 64;
+/// Instructions in which the host's clock may stand still before a call of [`Machine::run`] ends all the same.
+const STANDSTILL: u64 = 1 << 24;
 
 /// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
 pub(crate) const LATEST: u64 = 1 << 60;
@@ -401,6 +403,7 @@ impl Machine {
         let end = now + budget;
         self.board.now = now;
         self.service(host);
+        let mut moved = self.cpu.count;
         loop {
             self.board.now = now;
             if let Some(exit) = self.boundary(host) {
@@ -417,11 +420,17 @@ impl Machine {
                 }
                 continue;
             }
-            let before = (self.cpu.count, self.time.last);
+            let before = (self.cpu.count, self.time.last, now);
             let limit = self.cpu.count + self.time.instructions(now, deadline);
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, self.time.last.saturating_sub(before.1));
+            if now != before.2 {
+                moved = self.cpu.count;
+            } else if self.cpu.count - moved > STANDSTILL {
+                self.board.now = now;
+                return Exit::Budget;
+            }
             match stop {
                 Stop::Halt => self.runs.halts += 1,
                 _ if self.cpu.count >= limit => self.runs.deadlines += 1,

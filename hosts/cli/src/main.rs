@@ -15,6 +15,7 @@
 //! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
 //! | [`report`], [`screenshot`] | the processor's state, the screen as a file |
+//! | [`sandbox`] | what a machine that was broken out of can reach |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
@@ -30,6 +31,7 @@ mod network;
 mod outcome;
 mod relay;
 mod report;
+mod sandbox;
 mod screenshot;
 mod script;
 mod serve;

@@ -32,6 +32,12 @@ impl Failure {
         Self { code: code::HOST, message: message.into() }
     }
 
+    /// The message.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("nomad86: {}", self.message);
         ExitCode::from(self.code)

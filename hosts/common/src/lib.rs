@@ -4,6 +4,7 @@ pub mod clock;
 pub mod code;
 pub mod console;
 pub mod disk;
+pub mod fault;
 pub mod guest;
 pub mod input;
 #[cfg(feature = "listing")]

@@ -162,6 +162,16 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "WHERE", help_heading = "Screen and lines")]
     pub(crate) debugcon: Option<SerialSpec>,
 
+    /// Shut the program in before the guest runs: it reaches the files that options name and the sockets of its
+    /// cables and lines, starts no program and makes no memory executable, even when the guest has broken out of
+    /// the machine. The folders of --save, --screenshot and --dump-state can be written to; no --display sdl
+    /// (Linux: Landlock and seccomp)
+    #[arg(long, help_heading = "Isolation")]
+    pub(crate) sandbox: bool,
+    /// With --sandbox, a folder that stays reachable all the same: for the monitor's change, savevm and screendump
+    #[arg(long, value_name = "FOLDER", help_heading = "Isolation")]
+    pub(crate) sandbox_folder: Vec<PathBuf>,
+
     /// End after so many seconds, with code 8
     #[arg(long, value_name = "SECONDS", value_parser = super::values::seconds, help_heading = "Automation")]
     pub(crate) timeout: Option<Duration>,
