@@ -18,6 +18,8 @@ const DEPTH: u32 = 1;
 
 /// Blocks in a trace, at most.
 const PIECES: usize = 8;
+/// Instructions behind which a trace does not repeat what has its own.
+const LONG: usize = 16;
 /// A block follows when it was entered at least one of so many times that the one before it was.
 const SHARE: i32 = 4;
 
@@ -77,8 +79,11 @@ impl Trace {
             let lukewarm = heat.entered(next) < heat.entered(last) / SHARE;
             let full = trace.pieces.len() == PIECES
                 || trace.insts.len() + usize::from(cache.block(next).count) > MAX_BLOCK;
-            // What has its own trace is left to it.
-            let own = heat.blocks[next as usize].hot || trace.pieces.iter().any(|piece| piece.block == next);
+            // A loop is left to itself, and so is what has its own trace when this one is long enough.
+            let code = &heat.blocks[next as usize];
+            let own = code.closed
+                || code.hot && trace.insts.len() >= LONG
+                || trace.pieces.iter().any(|piece| piece.block == next);
             if lukewarm || full || own || cache.block(next).mode != head.mode {
                 return trace;
             }

@@ -119,6 +119,7 @@ impl Jit {
             saved: base + positions[2],
             total: count as u32,
             hot,
+            closed: trace.closed,
             ..self.blocks[number as usize]
         };
         let parts = trace.pieces.iter().map(|piece| piece.block);

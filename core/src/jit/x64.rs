@@ -101,10 +101,20 @@ pub(super) struct Code {
     pub(super) total: u32,
     /// Translated together with those behind it.
     pub(super) hot: bool,
+    /// A loop.
+    pub(super) closed: bool,
 }
 
-pub(super) const NO_CODE: Code =
-    Code { lookup: 0, direct: 0, saved: 0, incoming: NO_LINK, dependents: NO_LINK, total: 0, hot: false };
+pub(super) const NO_CODE: Code = Code {
+    lookup: 0,
+    direct: 0,
+    saved: 0,
+    incoming: NO_LINK,
+    dependents: NO_LINK,
+    total: 0,
+    hot: false,
+    closed: false,
+};
 
 /// A direct jump that may be linked to its target.
 #[derive(Clone, Copy)]
