@@ -19,10 +19,24 @@ pub type PhysAddr = u64;
 pub const PAGE: usize = 4096;
 
 /// Host memory that holds a machine's memory: aligned to a page, zeroed.
+/// ```
+/// use nomad86::memory::GuestMemory;
+///
+/// let memory = GuestMemory::allocate(16 << 20)?;
+/// assert_eq!(memory.len(), 16 << 20);
+///
+/// // A host without an allocator for so much gives an array: this one is for a microcontroller.
+/// static mut RAM: [u8; 1 << 20] = [0; 1 << 20];
+/// // SAFETY: nobody else uses it.
+/// let memory = GuestMemory::from_static(unsafe { &mut *(&raw mut RAM) });
+/// assert!(memory.len() <= 1 << 20, "whole pages of it");
+/// # Ok::<(), nomad86::memory::OutOfMemory>(())
+/// ```
 pub struct GuestMemory {
     base: NonNull<u8>,
     len: usize,
-    owned: bool,
+    /// What the allocator gave, when it is to have it back.
+    owned: Option<(NonNull<u8>, Layout)>,
 }
 
 // SAFETY: the block is owned exclusively by this value; nothing in it is tied to a thread.
@@ -50,10 +64,17 @@ impl GuestMemory {
     /// When the allocator has no room.
     pub fn allocate(len: usize) -> Result<Self, OutOfMemory> {
         let len = len.next_multiple_of(PAGE).max(PAGE);
-        let layout = Layout::from_size_align(len, PAGE).map_err(|_| OutOfMemory { bytes: len })?;
+        // With the alignment of a word, not of a page: allocators have zeroed memory ready at that alone, and
+        // write zeros over all of it at larger ones. Pages that the guest never uses would take memory then.
+        let layout = len
+            .checked_add(PAGE)
+            .and_then(|len| Layout::from_size_align(len, align_of::<usize>()).ok())
+            .ok_or(OutOfMemory { bytes: len })?;
         // SAFETY: the layout has a non-zero size.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory { bytes: len })?;
-        Ok(Self { base, len, owned: true })
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory { bytes: len })?;
+        // SAFETY: less than a page is skipped, which the layout has beyond `len`.
+        let base = unsafe { start.add(start.align_offset(PAGE)) };
+        Ok(Self { base, len, owned: Some((start, layout)) })
     }
 
     /// Uses a block that the host provides for good, such as a static array; it is zeroed here.
@@ -63,7 +84,7 @@ impl GuestMemory {
         let block = &mut block[skip..];
         let len = block.len() & !(PAGE - 1);
         block.fill(0);
-        Self { base: NonNull::from(&mut block[0..]).cast(), len, owned: false }
+        Self { base: NonNull::from(&mut block[0..]).cast(), len, owned: None }
     }
 
     /// Uses memory that the host mapped itself.
@@ -73,7 +94,7 @@ impl GuestMemory {
     /// for as long as this value (or the machine made from it) lives.
     #[must_use]
     pub const unsafe fn from_raw(base: NonNull<u8>, len: usize) -> Self {
-        Self { base, len, owned: false }
+        Self { base, len, owned: None }
     }
 
     /// Size in bytes.
@@ -91,9 +112,9 @@ impl GuestMemory {
 
 impl Drop for GuestMemory {
     fn drop(&mut self) {
-        if self.owned {
-            // SAFETY: `allocate` made the block with this very layout.
-            unsafe { dealloc(self.base.as_ptr(), Layout::from_size_align_unchecked(self.len, PAGE)) }
+        if let Some((start, layout)) = self.owned {
+            // SAFETY: `allocate` got it with this layout.
+            unsafe { dealloc(start.as_ptr(), layout) }
         }
     }
 }
@@ -147,6 +168,10 @@ pub struct CodeWrite {
     pub page: u32,
     /// Bit n: the 64-byte line n was touched.
     pub lines: u64,
+    /// Offset in the page of the first byte.
+    pub from: u16,
+    /// Offset behind the last one.
+    pub to: u16,
 }
 
 const PENDING: usize = 64;
@@ -189,7 +214,7 @@ impl Memory {
             code_lines: vec![0; pages],
             low: Box::new([LowPage { read: Target::None, write: Target::None }; 256]),
             windows: Vec::with_capacity(32),
-            code_writes: [CodeWrite { page: 0, lines: 0 }; PENDING],
+            code_writes: [CodeWrite { page: 0, lines: 0, from: 0, to: 0 }; PENDING],
             code_write_count: 0,
             code_overflow: false,
             a20: true,
@@ -423,7 +448,9 @@ impl Memory {
                     let lines = (u64::MAX << first) & (u64::MAX >> (63 - last));
                     let hit = lines & self.code_lines[page];
                     if hit != 0 {
-                        self.queue_code_write(page as u32, hit);
+                        let (from, to) = (at - page * PAGE, stop - page * PAGE);
+                        let (from, to) = (from as u16, to as u16);
+                        self.queue_code_write(CodeWrite { page: page as u32, lines: hit, from, to });
                     }
                 }
             }
@@ -431,12 +458,13 @@ impl Memory {
         }
     }
 
-    fn queue_code_write(&mut self, page: u32, lines: u64) {
+    fn queue_code_write(&mut self, write: CodeWrite) {
         let queued = &mut self.code_writes[..self.code_write_count];
-        if let Some(same) = queued.iter_mut().find(|w| w.page == page) {
-            same.lines |= lines;
+        if let Some(same) = queued.iter_mut().find(|w| w.page == write.page) {
+            same.lines |= write.lines;
+            (same.from, same.to) = (same.from.min(write.from), same.to.max(write.to));
         } else if self.code_write_count < PENDING {
-            self.code_writes[self.code_write_count] = CodeWrite { page, lines };
+            self.code_writes[self.code_write_count] = write;
             self.code_write_count += 1;
         } else {
             self.code_overflow = true;
@@ -479,6 +507,11 @@ impl Memory {
     #[must_use]
     pub fn code_lines(&self, page: u32) -> u64 {
         self.code_lines.get(page as usize).copied().unwrap_or(0)
+    }
+
+    /// Host address of the set of lines of a backing page that hold code.
+    pub(crate) fn code_lines_at(&self, offset: usize) -> usize {
+        self.code_lines.get(offset / PAGE).map_or(0, |lines| core::ptr::from_ref(lines).expose_provenance())
     }
 
     /// Replaces the lines of a backing page that hold code; none clears the page's flag.
@@ -548,7 +581,7 @@ mod tests {
         m.write(0x1_0030, &[1; 0x100]);
         m.write(0x1_0041, &[1]);
         let write = m.take_code_write().unwrap();
-        assert_eq!(write, CodeWrite { page: 0x10, lines: 0b1010 });
+        assert_eq!(write, CodeWrite { page: 0x10, lines: 0b1010, from: 0x30, to: 0x130 });
         assert_eq!(m.take_code_write(), None);
     }
 
