@@ -5,7 +5,7 @@
 //! last instruction may reach into the next page; the block then depends on that page as well.
 
 use crate::isa::Inst;
-use crate::memory::{Memory, PhysAddr};
+use crate::memory::{CodeWrite, Memory, PhysAddr};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -94,6 +94,10 @@ pub struct Block {
     next_page: u32,
     /// Next block whose second page is the same.
     next_second: u32,
+    /// Instructions that there is room for at `first`.
+    room: u16,
+    /// Tells it from other blocks that had its number.
+    stamp: u32,
     /// Backing pages (`u32::MAX` when not in the backing).
     page: u32,
     second_page: u32,
@@ -105,7 +109,10 @@ struct Recent {
     eip: u32,
     epoch: u64,
     block: u32,
+    stamp: u32,
 }
+
+const NO_ENTRY: Recent = Recent { eip: 0, epoch: 0, block: NONE, stamp: 0 };
 
 const HASH: usize = 1 << 14;
 const RECENT: usize = 1 << 12;
@@ -148,6 +155,9 @@ pub struct BlockCache {
     pages: Vec<u32>,
     seconds: Vec<u32>,
     recent: Box<[Recent]>,
+    /// Numbers of blocks that are no more, by the instructions there is room for: heads of lists.
+    free: [u32; MAX_BLOCK + 1],
+    stamps: u32,
     size: CacheSize,
     /// Counts how often everything was dropped, so that a recompiler notices.
     pub generation: u32,
@@ -165,7 +175,9 @@ impl BlockCache {
             hash: vec![NONE; HASH].into_boxed_slice(),
             pages: vec![NONE; pages],
             seconds: vec![NONE; pages],
-            recent: vec![Recent { eip: 0, epoch: 0, block: NONE }; RECENT].into_boxed_slice(),
+            recent: vec![NO_ENTRY; RECENT].into_boxed_slice(),
+            free: [NONE; MAX_BLOCK + 1],
+            stamps: 0,
             size,
             generation: 0,
             stats: CacheStats::default(),
@@ -182,13 +194,17 @@ impl BlockCache {
     #[must_use]
     pub fn recent(&self, linear: u32, epoch: u64) -> Option<u32> {
         let r = &self.recent[linear as usize & (RECENT - 1)];
-        (r.eip == linear && r.epoch == epoch && r.block != NONE && self.blocks[r.block as usize].live)
-            .then_some(r.block)
+        if r.eip != linear || r.epoch != epoch || r.block == NONE {
+            return None;
+        }
+        let block = &self.blocks[r.block as usize];
+        (block.live && block.stamp == r.stamp).then_some(r.block)
     }
 
     /// Remembers an entry point.
     pub fn remember(&mut self, linear: u32, epoch: u64, block: u32) {
-        self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block };
+        let stamp = self.blocks[block as usize].stamp;
+        self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block, stamp };
     }
 
     /// Looks a block up by its key.
@@ -266,13 +282,17 @@ impl BlockCache {
         page: Option<usize>,
         second: Option<(PhysAddr, Option<usize>)>,
     ) -> u32 {
-        let number = self.blocks.len() as u32;
-        let first = self.insts.len() as u32;
+        let (number, first, room) = self.place(insts.len());
         let mut end = 0;
-        for i in insts {
+        for (n, i) in insts.iter().enumerate() {
             end += u16::from(i.len);
-            self.insts.push(Inst { end, ..*i });
+            let i = Inst { end, ..*i };
+            match self.insts.get_mut(first as usize + n) {
+                Some(place) => *place = i,
+                None => self.insts.push(i),
+            }
         }
+        self.stamps = self.stamps.wrapping_add(1);
         let index = |offset: Option<usize>| offset.map_or(NONE, |o| (o / crate::memory::PAGE) as u32);
         let slot = Self::hash(phys, mode);
         let page = index(page);
@@ -290,6 +310,8 @@ impl BlockCache {
             next_hash: self.hash[slot],
             next_page: NONE,
             next_second: NONE,
+            room,
+            stamp: self.stamps,
             page,
             second_page,
         };
@@ -300,20 +322,43 @@ impl BlockCache {
         if let Some(head) = self.seconds.get_mut(second_page as usize) {
             block.next_second = core::mem::replace(head, number);
         }
-        self.blocks.push(block);
+        match self.blocks.get_mut(number as usize) {
+            Some(place) => *place = block,
+            None => self.blocks.push(block),
+        }
         self.stats.decoded += 1;
         number
     }
 
-    /// Drops blocks that have bytes on the given 64-byte lines of a backing page, and recomputes which lines
-    /// of the page still hold code.
-    pub fn invalidate(
-        &mut self,
-        page: u32,
-        lines: u64,
-        memory: &mut Memory,
-        mut dropped_block: impl FnMut(u32),
-    ) {
+    /// A number and room for a block of `count` instructions: those of a block that is no more, or new ones.
+    fn place(&mut self, count: usize) -> (u32, u32, u16) {
+        /// Room that may be wasted.
+        const SPARE: usize = 4;
+        for room in count..=(count + SPARE).min(MAX_BLOCK) {
+            let number = self.free[room];
+            if let Some(block) = self.blocks.get(number as usize) {
+                self.free[room] = block.next_hash;
+                return (number, block.first, block.room);
+            }
+        }
+        (self.blocks.len() as u32, self.insts.len() as u32, count as u16)
+    }
+
+    /// A block that is in no list any more leaves its number and room to others.
+    fn release(&mut self, number: u32) {
+        let block = &mut self.blocks[number as usize];
+        if block.second_page == NONE {
+            let head = &mut self.free[usize::from(block.room)];
+            block.next_hash = core::mem::replace(head, number);
+        }
+    }
+
+    /// Drops blocks that have overwritten bytes of a backing page, and recomputes which lines of the page still hold
+    /// code.
+    pub fn invalidate(&mut self, write: CodeWrite, memory: &mut Memory, mut dropped_block: impl FnMut(u32)) {
+        let CodeWrite { page, lines, .. } = write;
+        let hits =
+            |from: usize, len: usize| from < usize::from(write.to) && usize::from(write.from) < from + len;
         let mut left = 0;
         let mut dropped = 0;
         let Some(&head) = self.pages.get(page as usize) else { return };
@@ -322,7 +367,7 @@ impl BlockCache {
             let b = &mut self.blocks[at as usize];
             let from = b.phys as usize & 0xFFF;
             let covered = line_mask(from, usize::from(b.len));
-            if b.live && covered & lines != 0 {
+            if b.live && covered & lines != 0 && hits(from, usize::from(b.len)) {
                 b.live = false;
                 dropped += 1;
                 dropped_block(at);
@@ -336,7 +381,7 @@ impl BlockCache {
             let b = &mut self.blocks[at as usize];
             let over = (b.phys as usize & 0xFFF) + usize::from(b.len) - 0x1000;
             let covered = line_mask(0, over);
-            if b.live && covered & lines != 0 {
+            if b.live && covered & lines != 0 && hits(0, over) {
                 b.live = false;
                 dropped += 1;
                 dropped_block(at);
@@ -355,7 +400,9 @@ impl BlockCache {
         let mut head = self.pages[page as usize];
         while head != NONE && !self.blocks[head as usize].live {
             self.unlink_hash(head);
-            head = self.blocks[head as usize].next_page;
+            let dead = head;
+            head = self.blocks[dead as usize].next_page;
+            self.release(dead);
         }
         self.pages[page as usize] = head;
         let mut at = head;
@@ -363,7 +410,9 @@ impl BlockCache {
             let mut next = self.blocks[at as usize].next_page;
             while next != NONE && !self.blocks[next as usize].live {
                 self.unlink_hash(next);
-                next = self.blocks[next as usize].next_page;
+                let dead = next;
+                next = self.blocks[dead as usize].next_page;
+                self.release(dead);
             }
             self.blocks[at as usize].next_page = next;
             at = next;
@@ -402,7 +451,8 @@ impl BlockCache {
         self.insts.clear();
         self.blocks.clear();
         self.hash.fill(NONE);
-        self.recent.fill(Recent { eip: 0, epoch: 0, block: NONE });
+        self.recent.fill(NO_ENTRY);
+        self.free.fill(NONE);
         memory.clear_code();
     }
 }

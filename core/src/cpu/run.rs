@@ -70,7 +70,7 @@ impl Cpu {
             return;
         }
         while let Some(write) = memory.take_code_write() {
-            cache.invalidate(write.page, write.lines, memory, |block| {
+            cache.invalidate(write, memory, |block| {
                 if let Some(jit) = jit.as_deref_mut() {
                     jit.drop_block(block);
                 }

@@ -30,6 +30,7 @@ pub(super) fn hand_over(c: &mut Cpu) {
     c.jit.budget = (c.jit.limit as i64).wrapping_sub(c.count as i64);
     c.jit.tlb = c.tlb.base() as usize + c.tlb_mode as usize * ENTRIES * 8;
     c.jit.code_tlb = c.tlb.code_base(c.cpl == 3) as usize;
+    c.jit.mixed = c.tlb.mixed_base(c.cpl == 3) as usize;
     c.jit.flags = pack(c.flags.status());
     c.jit.stride = if c.flags.has(bit::DF) { -1 } else { 1 };
     [c.jit.entries, c.jit.jumps] = c.jit.tables[usize::from(c.mode & mode::FLAT == 0)];

@@ -66,6 +66,8 @@ pub struct Shared {
     pub until_hot: usize,
     /// Table of physical pages that code lies on, for the present privilege.
     pub code_tlb: usize,
+    /// Table of pages that hold code and are written, for the present privilege.
+    pub mixed: usize,
     /// The interpreter's function for one instruction.
     pub interpret: usize,
     /// The dispatcher's function for a jump.
@@ -129,6 +131,7 @@ impl Default for Shared {
             tables: [[0; 2]; 2],
             until_hot: 0,
             code_tlb: 0,
+            mixed: 0,
             interpret: 0,
             resolve: 0,
             jit: 0,

@@ -4,7 +4,7 @@ use super::asm::Asm;
 use super::x64::{Entry, TABLE};
 use super::{Jit, Shared};
 use crate::cpu::Cpu;
-use crate::cpu::tlb::ENTRIES;
+use crate::cpu::tlb::{self, ENTRIES};
 use core::mem::offset_of;
 use dynasm::dynasm;
 
@@ -77,6 +77,7 @@ const BUDGET: i32 = shared(offset_of!(Shared, budget));
 const TLB: i32 = shared(offset_of!(Shared, tlb));
 const CODE_TLB: i32 = shared(offset_of!(Shared, code_tlb));
 const INTERPRET: i32 = shared(offset_of!(Shared, interpret));
+const MIXED: i32 = shared(offset_of!(Shared, mixed));
 const RESOLVE: i32 = shared(offset_of!(Shared, resolve));
 const ENTRY_TABLE: i32 = shared(offset_of!(Shared, entries));
 
@@ -93,6 +94,9 @@ pub(super) struct Thunks {
     pub(super) exit: usize,
     /// CALLed with a site in r11d.
     pub(super) interpret: usize,
+    /// CALLed with a linear address in r8d and the size of a write, less one, in r9d: the addend goes to r9, and ZF is
+    /// clear, where the page holds code but not there.
+    pub(super) mixed: usize,
     /// Those of MOVS and STOS.
     pub(super) string: super::emit::string::Pieces,
     /// Those of x87, MMX and SSE state.
@@ -131,6 +135,41 @@ fn store_eip(a: &mut Asm) {
 pub(super) fn save_flags(a: &mut Asm) {
     let at = Offsets::NEW.flags;
     dynasm!(a ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
+}
+
+/// See [`Thunks::mixed`].
+fn mixed(a: &mut Asm) {
+    const { assert!(size_of::<tlb::Mixed>() == 32 && tlb::MIXED == 256) };
+    let (addend, lines) = (tlb::MIXED_ADDEND as i32, tlb::MIXED_LINES as i32);
+    let fail = a.label();
+    dynasm!(a ; .arch x64
+        ; push rax ; push rcx ; push rdx
+        ; mov eax, r8d
+        ; and eax, 0xFFF
+        ; lea ecx, [rax + r9]
+        ; cmp ecx, 0xFFF);
+    a.jcc(7, fail);
+    dynasm!(a ; .arch x64
+        ; mov edx, r8d
+        ; shr edx, 12
+        ; movzx r9d, dl
+        ; shl r9d, 5
+        ; add r9, [r14 + MIXED]
+        ; inc edx
+        ; cmp [r9], edx);
+    a.jcc(5, fail);
+    dynasm!(a ; .arch x64
+        ; mov rdx, [r9 + lines]
+        ; mov rdx, [rdx]
+        ; test rdx, rdx);
+    a.jcc(4, fail);
+    dynasm!(a ; .arch x64 ; shr ecx, 6 ; shr eax, 6 ; bt rdx, rcx);
+    a.jcc(2, fail);
+    dynasm!(a ; .arch x64 ; bt rdx, rax);
+    a.jcc(2, fail);
+    dynasm!(a ; .arch x64 ; mov r9, [r9 + addend] ; pop rdx ; pop rcx ; pop rax ; test r9, r9 ; ret);
+    a.bind(fail);
+    dynasm!(a ; .arch x64 ; pop rdx ; pop rcx ; pop rax ; xor r9d, r9d ; ret);
 }
 
 impl Jit {
@@ -201,6 +240,8 @@ impl Jit {
         a.jcc(5, out);
         load(a);
         dynasm!(a ; .arch x64 ; ret);
+        t.mixed = a.at();
+        mixed(a);
         t.string = super::emit::string::shared(a);
         t.fp = super::fp::Thunks::emit(a, save, load, out);
         a.bind(out);
@@ -216,6 +257,7 @@ impl Jit {
             &mut t.miss,
             &mut t.exit,
             &mut t.interpret,
+            &mut t.mixed,
             &mut fp.unload,
             &mut fp.load,
             &mut fp.fill,

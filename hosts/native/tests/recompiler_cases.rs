@@ -403,3 +403,33 @@ fn a_word_at_the_last_offset_of_a_segment_faults_in_real_mode() {
         assert_eq!(u16::from_le_bytes([ram[at], ram[at + 1]]), 7, "IP of the MOV");
     });
 }
+
+#[test]
+fn a_page_with_code_a_stack_and_variables_runs_without_dropping_the_code() {
+    // The stack is at the end of the code's page, a counter in a line of its own; another one shares a line with code.
+    let mut body = code(&[
+        &[0x0E, 0x17],              // push cs; pop ss
+        &[0xBC, 0x00, 0x0F],        // mov sp, 0F00h
+        &[0xB9, 0x00, 0x10],        // mov cx, 1000h
+        &[0x51],                    // push cx
+        &[0xE8, 0x05, 0x00],        // call 0011h
+        &[0x59],                    // pop cx
+        &[0xE2, 0xF9],              // loop to the PUSH
+        &[0xF4, 0x90],              // hlt
+        &[0x2E, 0xFF, 0x06, 0, 8],  // inc word cs:[800h]
+        &[0x2E, 0xFF, 0x06, 32, 0], // inc word cs:[20h]
+        &[0xC3],                    // ret
+    ]);
+    body.resize(0x22, 0);
+    let mut program = real(&body);
+    program.code.extend(Program::written(&[(CODE + 0x800, &[0, 0])]).code);
+    program.length = 100_000;
+    let test = "mixed";
+    both(test, &program, |_, ram| {
+        assert_eq!(ram[CODE as usize + 0x800..][..2], [0x00, 0x10]);
+        assert_eq!(ram[CODE as usize + 0x20..][..2], [0x00, 0x10]);
+    });
+    let Ok(mut pair) = Lockstep::new() else { return };
+    pair.run(&program, Disturbances::NONE).unwrap();
+    assert!(pair.recompiler.cache.stats.decoded < 40, "{:?}", pair.recompiler.cache.stats);
+}

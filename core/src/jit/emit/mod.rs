@@ -90,6 +90,8 @@ pub(super) enum Done {
 pub(super) enum Cold {
     /// The access may be unaligned inside one page: checked here, then back or on to the slow way.
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
+    /// A write may go to a page that holds code, but not there: `size` bytes, checked here.
+    Mixed { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`, unless what was looked up is to be looked up
     /// again.
     Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
@@ -330,6 +332,13 @@ impl Emitter<'_> {
                     self.asm.lea(R8, Some(R8), None, reach);
                     dynasm!(self.asm ; .arch x64 ; test r8d, mask);
                     self.asm.lea(R8, Some(R8), None, -reach);
+                    self.asm.jcc(5, back);
+                    self.asm.jmp(slow);
+                }
+                Cold::Mixed { from, back, slow, size } => {
+                    self.asm.bind(from);
+                    self.asm.mov_imm(R9, u32::from(size) - 1);
+                    self.asm.call_outside(self.thunks.mixed);
                     self.asm.jcc(5, back);
                     self.asm.jmp(slow);
                 }

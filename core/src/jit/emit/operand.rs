@@ -32,7 +32,14 @@ impl Emitter<'_> {
             ; shr r9d, 12
             ; mov r9, [r12 + r9 * 8 + table]
             ; test r9, r9);
-        self.asm.jcc(4, slow);
+        if write {
+            let (from, back) = (self.asm.label(), self.asm.label());
+            self.asm.jcc(4, from);
+            self.asm.bind(back);
+            self.cold.push(Cold::Mixed { from, back, slow, size });
+        } else {
+            self.asm.jcc(4, slow);
+        }
         if size > 1 {
             // Ten bytes count as sixteen: the slow way is a little more often taken.
             let size = size.next_power_of_two();
