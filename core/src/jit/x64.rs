@@ -167,6 +167,7 @@ pub struct Jit {
     /// when it was.
     pub(super) until_hot: Box<[i32]>,
     pub(super) hot: i32,
+    clock: Option<fn() -> u64>,
     /// The block cache's generation that the code belongs to.
     generation: u32,
     /// Instructions that translated code left to the interpreter, by row.
@@ -204,6 +205,7 @@ impl Jit {
             heat: HEAT,
             until_hot: vec![HOT; blocks].into_boxed_slice(),
             hot: HOT,
+            clock: None,
             generation: 0,
             ranks: vec![0; ROWS.len()].into_boxed_slice(),
             stats: JitStats::default(),
@@ -216,6 +218,11 @@ impl Jit {
     /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
+    }
+
+    /// A clock that counts nanoseconds, by which [`JitStats::longest`] is measured.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.clock = Some(clock);
     }
 
     /// Sets how often a translated block is entered before it is translated anew, together with those behind it.
@@ -361,6 +368,8 @@ impl Jit {
             self.generation = cache.generation;
         }
         let mut link = link;
+        let (made, emptied) = (self.stats.translated, self.stats.full_flushes);
+        let start = self.clock.map(|clock| clock());
         let old = self.blocks[number as usize];
         let alone = cache.block(number).mode & mode::ALONE != 0;
         if old.lookup == 0 {
@@ -382,6 +391,11 @@ impl Jit {
                 link = NO_LINK;
             }
             self.translate(cache, number);
+        }
+        if let (Some(start), Some(clock)) = (start, self.clock)
+            && (made, emptied) != (self.stats.translated, self.stats.full_flushes)
+        {
+            self.stats.longest = self.stats.longest.max(clock().saturating_sub(start));
         }
         if link != NO_LINK {
             self.connect(link, number, cache);
