@@ -79,8 +79,10 @@ const LONGEST_REST: u64 = PAUSE / 2;
 /// nanoseconds: a host that goes away in the middle of a guest's measurement of one timer by another would spoil
 /// it. What is left is caught up with at the next looks, which are many.
 const STEP: u64 = 500_000;
-/// The same as a part of what is to be caught up with, so that a host that goes away all the time is kept up with.
-const STEP_PART: u64 = 64;
+/// How far the guest may be behind before the steps grow, and by which part of what is more: a host that goes away
+/// all the time is kept up with.
+const BEHIND: u64 = SECOND / 2;
+const STEP_PART: u64 = 16;
 /// Instructions in which the host's clock may stand still before a call of [`Machine::run`] ends all the same.
 const STANDSTILL: u64 = 1 << 24;
 
@@ -137,7 +139,7 @@ impl Time {
             ClockMode::Host => {
                 self.last = host.clock.now().0.max(self.last);
                 let behind = self.last.saturating_sub(self.shown);
-                self.shown += behind.min(STEP.max(behind / STEP_PART));
+                self.shown += behind.min(STEP + behind.saturating_sub(BEHIND) / STEP_PART);
                 self.guest_time()
             }
             ClockMode::Virtual { picoseconds } => {
@@ -868,7 +870,7 @@ mod tests {
             }
         }
         let behind = hand.0.get() - look(0);
-        assert!(behind < 100_000_000, "{behind}");
+        assert!(behind < BEHIND + 50_000_000, "{behind}");
         // Nothing executes: there is nothing that could notice.
         assert_eq!(time.leap(&mut host).0, hand.0.get());
     }

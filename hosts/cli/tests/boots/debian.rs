@@ -29,7 +29,7 @@ fn disk() -> Option<String> {
         eprintln!("SKIPPED: debootstrap needs root");
         return None;
     }
-    Some(kept("debian.img", |path| {
+    Some(kept("debian-2.img", |path| {
         let root = folder().join("debian");
         if root.exists() {
             fs::remove_dir_all(&root).unwrap();
@@ -54,6 +54,10 @@ fn install(root: &Path) {
     sh("chroot", &[name, "passwd", "-d", "root"]);
     fs::write(root.join("etc/hostname"), "debian\n").unwrap();
     fs::write(root.join("etc/fstab"), "/dev/sda1 / ext4 errors=remount-ro 0 1\n").unwrap();
+    // On a busy host what takes a second can take a minute: devices are waited for all the same.
+    let patience = "[Manager]\nDefaultTimeoutStartSec=20min\nDefaultDeviceTimeoutSec=20min\n";
+    fs::create_dir_all(root.join("etc/systemd/system.conf.d")).unwrap();
+    fs::write(root.join("etc/systemd/system.conf.d/patience.conf"), patience).unwrap();
     for cache in ["var/cache/apt/archives", "var/lib/apt/lists"] {
         fs::remove_dir_all(root.join(cache)).unwrap();
         fs::create_dir_all(root.join(cache).join("partial")).unwrap();
@@ -68,7 +72,7 @@ fn assemble(root: &Path, path: &Path) {
     let version = kernel.expect("the kernel is installed");
     let config = format!(
         "set timeout=1\nmenuentry Debian {{\n  linux /boot/vmlinuz-{version} root=/dev/sda1 ro \
-         console=tty0 console=ttyS0 nomodeset\n  initrd /boot/initrd.img-{version}\n}}\n"
+         console=tty0 console=ttyS0 nomodeset rootdelay=300\n  initrd /boot/initrd.img-{version}\n}}\n"
     );
     fs::create_dir_all(root.join("boot/grub")).unwrap();
     fs::write(root.join("boot/grub/grub.cfg"), config).unwrap();

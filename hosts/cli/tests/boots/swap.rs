@@ -72,7 +72,7 @@ fn a_floppy_is_exchanged_and_ejected() {
     ask_again(&mut live, "head -n 1 /dev/fd0", "head: ");
     assert_eq!(live.monitor(&format!("change a {one}")), "");
     ask_again(&mut live, read, "floppy one\n2880");
-    let none = live.monitor(&format!("change b {one}"));
+    let none = live.monitor(&format!("change b {two}"));
     assert!(none.contains("no such drive"), "{none}");
 }
 
