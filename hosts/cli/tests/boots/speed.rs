@@ -16,9 +16,8 @@ const TURNS: usize = 3;
 fn boot(command: &mut Command) -> Duration {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map(Result::unwrap);
-    let ready =
-        lines.map(|line| String::from_utf8_lossy(&line).contains("nomad86: ready")).any(|found| found);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map(Result::unwrap);
+    let ready = lines.any(|line| String::from_utf8_lossy(&line).contains("nomad86: ready"));
     let time = cpu_time(child.id());
     let _ = child.kill();
     child.wait().unwrap();
