@@ -13,7 +13,7 @@ use nomad86::isa::table::ROWS;
 use nomad86_native::bench;
 use nomad86_native::blocks::{Pair, lengths};
 use nomad86_native::generate::block::{block, in_block};
-use nomad86_native::oracle::Stop;
+use nomad86_native::oracle::{Oracle, Stop};
 use nomad86_native::random::Rng;
 use nomad86_native::undefined::undefined_flags;
 use std::collections::BTreeMap;

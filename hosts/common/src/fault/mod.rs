@@ -132,7 +132,7 @@ pub struct NetworkFaults {
 impl NetworkFaults {
     /// Whether this frame is the one of `every`.
     fn hits(&self, every: &Switch) -> bool {
-        every.is_on() && self.count.fetch_add(1, SeqCst) % every.get() == 0
+        every.is_on() && self.count.fetch_add(1, SeqCst).is_multiple_of(every.get())
     }
 }
 
@@ -220,9 +220,10 @@ impl<I: Input> Input for FaultyInput<I> {
         }
         self.2 = self.2.wrapping_add(1);
         Some(match self.2 % 3 {
-            0 => {
-                InputEvent::Key { key: Key::ALL[self.2 as usize % Key::ALL.len()], pressed: self.2 % 2 == 0 }
-            }
+            0 => InputEvent::Key {
+                key: Key::ALL[self.2 as usize % Key::ALL.len()],
+                pressed: self.2.is_multiple_of(2),
+            },
             1 => InputEvent::Mouse { dx: i16::MIN, dy: i16::MAX, wheel: i8::MIN },
             _ => InputEvent::Buttons(self.2 as u8),
         })
