@@ -19,10 +19,24 @@ pub type PhysAddr = u64;
 pub const PAGE: usize = 4096;
 
 /// Host memory that holds a machine's memory: aligned to a page, zeroed.
+/// ```
+/// use nomad86::memory::GuestMemory;
+///
+/// let memory = GuestMemory::allocate(16 << 20)?;
+/// assert_eq!(memory.len(), 16 << 20);
+///
+/// // A host without an allocator for so much gives an array: this one is for a microcontroller.
+/// static mut RAM: [u8; 1 << 20] = [0; 1 << 20];
+/// // SAFETY: nobody else uses it.
+/// let memory = GuestMemory::from_static(unsafe { &mut *(&raw mut RAM) });
+/// assert!(memory.len() <= 1 << 20, "whole pages of it");
+/// # Ok::<(), nomad86::memory::OutOfMemory>(())
+/// ```
 pub struct GuestMemory {
     base: NonNull<u8>,
     len: usize,
-    owned: bool,
+    /// What the allocator gave, when it is to have it back.
+    owned: Option<(NonNull<u8>, Layout)>,
 }
 
 // SAFETY: the block is owned exclusively by this value; nothing in it is tied to a thread.
@@ -50,10 +64,17 @@ impl GuestMemory {
     /// When the allocator has no room.
     pub fn allocate(len: usize) -> Result<Self, OutOfMemory> {
         let len = len.next_multiple_of(PAGE).max(PAGE);
-        let layout = Layout::from_size_align(len, PAGE).map_err(|_| OutOfMemory { bytes: len })?;
+        // With the alignment of a word, not of a page: allocators have zeroed memory ready at that alone, and
+        // write zeros over all of it at larger ones. Pages that the guest never uses would take memory then.
+        let layout = len
+            .checked_add(PAGE)
+            .and_then(|len| Layout::from_size_align(len, align_of::<usize>()).ok())
+            .ok_or(OutOfMemory { bytes: len })?;
         // SAFETY: the layout has a non-zero size.
-        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory { bytes: len })?;
-        Ok(Self { base, len, owned: true })
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory { bytes: len })?;
+        // SAFETY: less than a page is skipped, which the layout has beyond `len`.
+        let base = unsafe { start.add(start.align_offset(PAGE)) };
+        Ok(Self { base, len, owned: Some((start, layout)) })
     }
 
     /// Uses a block that the host provides for good, such as a static array; it is zeroed here.
@@ -63,7 +84,7 @@ impl GuestMemory {
         let block = &mut block[skip..];
         let len = block.len() & !(PAGE - 1);
         block.fill(0);
-        Self { base: NonNull::from(&mut block[0..]).cast(), len, owned: false }
+        Self { base: NonNull::from(&mut block[0..]).cast(), len, owned: None }
     }
 
     /// Uses memory that the host mapped itself.
@@ -73,7 +94,7 @@ impl GuestMemory {
     /// for as long as this value (or the machine made from it) lives.
     #[must_use]
     pub const unsafe fn from_raw(base: NonNull<u8>, len: usize) -> Self {
-        Self { base, len, owned: false }
+        Self { base, len, owned: None }
     }
 
     /// Size in bytes.
@@ -91,9 +112,9 @@ impl GuestMemory {
 
 impl Drop for GuestMemory {
     fn drop(&mut self) {
-        if self.owned {
-            // SAFETY: `allocate` made the block with this very layout.
-            unsafe { dealloc(self.base.as_ptr(), Layout::from_size_align_unchecked(self.len, PAGE)) }
+        if let Some((start, layout)) = self.owned {
+            // SAFETY: `allocate` got it with this layout.
+            unsafe { dealloc(start.as_ptr(), layout) }
         }
     }
 }

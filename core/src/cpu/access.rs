@@ -240,6 +240,25 @@ impl Cpu {
         true
     }
 
+    /// As [`Self::copy_direct`] from the last element down to the first, which lie at the lowest addresses given.
+    pub(crate) fn copy_direct_down(&mut self, from: u32, to: u32, len: u32) -> bool {
+        let room = |at: u32| PAGE as u32 - (at & 0xFFF);
+        if len > room(from) || len > room(to) {
+            return false;
+        }
+        let (Some(source), Some(target)) = (self.direct(READ, from), self.direct(WRITE, to)) else {
+            return false;
+        };
+        let distance = (source as usize).wrapping_sub(target as usize);
+        if distance != 0 && distance < len as usize {
+            // Overlapping and behind: each element must be written before it is read again.
+            return false;
+        }
+        // SAFETY: both ranges lie in pages that the TLB calls memory; `copy` allows overlap.
+        unsafe { core::ptr::copy(source, target, len as usize) };
+        true
+    }
+
     /// Fills `len` bytes at `to` with a repeated element inside one directly accessible page.
     pub(crate) fn fill_direct<T: Cell>(&mut self, to: u32, count: u32, value: T) -> bool {
         if count * T::SIZE > PAGE as u32 - (to & 0xFFF) {

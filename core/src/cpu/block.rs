@@ -21,6 +21,50 @@ pub mod mode {
     pub const CODE32: u32 = 1 << 0;
     /// For recompilers: each access is checked by itself.
     pub const ALONE: u32 = 1 << 1;
+    /// CS, SS, DS and ES are flat 32-bit segments: offsets are linear addresses.
+    pub const FLAT: u32 = 1 << 2;
+    /// SS.B: ESP is the stack pointer, not SP.
+    pub const STACK32: u32 = 1 << 3;
+    /// Loads of ES, DS, FS and GS set selector and base and nothing else: real and virtual-8086 mode.
+    pub const PARAGRAPHS: u32 = 1 << 4;
+    /// The segment register `n` is flat; known of ES, SS and DS.
+    pub const FLAT_SEGMENT: u32 = 1 << 5;
+    /// Bits in use.
+    pub const BITS: u32 = 9;
+
+    /// Whether accesses through a segment register need neither base nor limit.
+    #[must_use]
+    pub const fn is_flat(mode: u32, segment: u8) -> bool {
+        matches!(segment, 0 | 2 | 3) && mode & FLAT_SEGMENT << segment != 0
+    }
+}
+
+/// Where in a code segment a block lies. Code of flat segments lies [`Home::ANYWHERE`]: it does not know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// Offset of its first byte.
+    pub eip: u32,
+    /// Base of the segment.
+    pub base: u32,
+    /// Offset of the segment's last byte.
+    pub limit: u32,
+}
+
+impl Home {
+    /// That of flat code.
+    pub const ANYWHERE: Self = Self { eip: 0, base: 0, limit: u32::MAX };
+
+    /// Linear address of its first byte.
+    #[must_use]
+    pub const fn linear(self) -> u32 {
+        self.base.wrapping_add(self.eip)
+    }
+
+    /// That of code `by` bytes on in the same mode.
+    #[must_use]
+    pub const fn moved(self, by: u32, mode: u32) -> Self {
+        if mode & mode::FLAT != 0 { self } else { Self { eip: self.eip.wrapping_add(by), ..self } }
+    }
 }
 
 /// A decoded block.
@@ -32,6 +76,8 @@ pub struct Block {
     pub second: Option<PhysAddr>,
     /// Mode bits.
     pub mode: u32,
+    /// Where in its segment it lies.
+    pub home: Home,
     /// First instruction in the arena.
     pub first: u32,
     /// Number of instructions.
@@ -57,7 +103,7 @@ pub struct Block {
 #[derive(Clone, Copy)]
 struct Recent {
     eip: u32,
-    epoch: u32,
+    epoch: u64,
     block: u32,
 }
 
@@ -134,30 +180,30 @@ impl BlockCache {
     /// The block that was last entered at this linear address under the same epoch.
     #[inline(always)]
     #[must_use]
-    pub fn recent(&self, linear: u32, epoch: u32) -> Option<u32> {
+    pub fn recent(&self, linear: u32, epoch: u64) -> Option<u32> {
         let r = &self.recent[linear as usize & (RECENT - 1)];
         (r.eip == linear && r.epoch == epoch && r.block != NONE && self.blocks[r.block as usize].live)
             .then_some(r.block)
     }
 
     /// Remembers an entry point.
-    pub fn remember(&mut self, linear: u32, epoch: u32, block: u32) {
+    pub fn remember(&mut self, linear: u32, epoch: u64, block: u32) {
         self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block };
     }
 
     /// Looks a block up by its key.
-    pub fn find(&mut self, phys: PhysAddr, mode: u32) -> Option<u32> {
+    pub fn find(&mut self, phys: PhysAddr, mode: u32, home: Home) -> Option<u32> {
         self.stats.recent_misses += 1;
-        self.peek(phys, mode)
+        self.peek(phys, mode, home)
     }
 
     /// The same, uncounted.
     #[must_use]
-    pub fn peek(&self, phys: PhysAddr, mode: u32) -> Option<u32> {
+    pub fn peek(&self, phys: PhysAddr, mode: u32, home: Home) -> Option<u32> {
         let mut at = self.hash[Self::hash(phys, mode)];
         while at != NONE {
             let b = &self.blocks[at as usize];
-            if b.live && b.phys == phys && b.mode == mode {
+            if b.live && b.phys == phys && b.mode == mode && b.home == home {
                 return Some(at);
             }
             at = b.next_hash;
@@ -215,7 +261,7 @@ impl BlockCache {
     pub fn add(
         &mut self,
         phys: PhysAddr,
-        mode: u32,
+        (mode, home): (u32, Home),
         insts: &[Inst],
         page: Option<usize>,
         second: Option<(PhysAddr, Option<usize>)>,
@@ -235,6 +281,7 @@ impl BlockCache {
             phys,
             second: second.map(|s| s.0),
             mode,
+            home,
             first,
             count: insts.len() as u16,
             len: end,

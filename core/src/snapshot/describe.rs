@@ -80,8 +80,13 @@ fn file(a: &mut Archive<'_>, file: &mut Vec<u8>, room: &mut Room) {
     }
 }
 
-/// The files of a configuration as they lie in an image, in the order of [`archive`].
+/// The files of a configuration as they lie in an image.
 pub(super) fn files(config: &mut Config) -> Vec<(Tag, &mut [u8])> {
+    all_files(config).into_iter().filter(|(.., kept)| *kept).map(|(tag, file, _)| (tag, file)).collect()
+}
+
+/// The files of a configuration in the order of [`archive`], and whether an image has room for them.
+fn all_files(config: &mut Config) -> Vec<(Tag, &mut [u8], bool)> {
     let mut files = vec![(Tag(*b"BIOS"), &mut config.bios), (Tag(*b"VBIO"), &mut config.vga_bios)];
     if let Some(kernel) = &mut config.kernel {
         files.push((Tag(*b"KERN"), &mut kernel.image));
@@ -92,8 +97,16 @@ pub(super) fn files(config: &mut Config) -> Vec<(Tag, &mut [u8])> {
     }
     files.push((Tag(*b"NROM"), &mut config.network_rom));
     let mut room = Room(MOST_FILES);
-    files.retain(|(_, contents)| room.take(contents.len()) == contents.len());
-    files.into_iter().map(|(tag, contents)| (tag, &mut contents[..])).collect()
+    let files = files.into_iter().map(|(tag, contents)| {
+        let kept = room.take(contents.len()) == contents.len();
+        (tag, &mut contents[..], kept)
+    });
+    files.collect()
+}
+
+/// Tags of the files that an image does not hold, as they are more than [`MOST_FILES`] together.
+pub(super) fn left_out(config: &mut Config) -> Vec<Tag> {
+    all_files(config).into_iter().filter(|(.., kept)| !kept).map(|(tag, ..)| tag).collect()
 }
 
 fn card(a: &mut Archive<'_>, card: &mut Card) {
@@ -220,4 +233,28 @@ pub(super) fn compare(wanted: &Config, image: &Config) -> Result<(), SnapshotErr
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_an_image_has_no_room_for_are_named_and_the_others_are_in_it() {
+        let kernel = Kernel { image: vec![1; 8 << 20], initrd: Some(vec![2; 17 << 20]), ..Kernel::default() };
+        let mut config = Config { bios: vec![3; 128 << 10], kernel: Some(kernel), ..Config::default() };
+        assert_eq!(left_out(&mut config), [Tag(*b"INRD")]);
+        let held: Vec<Tag> = files(&mut config).into_iter().map(|(tag, _)| tag).collect();
+        assert!(
+            held.contains(&Tag(*b"BIOS")) && held.contains(&Tag(*b"KERN")) && !held.contains(&Tag(*b"INRD"))
+        );
+        let mut image = Vec::new();
+        archive(&mut config, &mut Archive::save(&mut image, VERSION));
+        let mut loaded = Config::default();
+        archive(&mut loaded, &mut Archive::load(&image, VERSION));
+        let kernel = loaded.kernel.unwrap();
+        assert_eq!((kernel.image.len(), kernel.initrd.unwrap().len()), (8 << 20, 0));
+        config.kernel = None;
+        assert_eq!(left_out(&mut config), []);
+    }
 }

@@ -52,7 +52,8 @@ fn main() -> ExitCode {
     terminal::restore_on_panic();
     let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let words = args::qemu::normalise(&Cli::command(), arguments);
-    let result = parse(&words).and_then(|(cli, steps)| match cli {
+    let words = args::machine::expand(&Cli::command(), words);
+    let result = words.and_then(|words| parse(&words)).and_then(|(cli, steps)| match cli {
         Some(cli) => dispatch(cli.command, steps),
         None => Ok(Outcome::Done),
     });

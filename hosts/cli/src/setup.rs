@@ -153,6 +153,15 @@ fn kernel(args: &RunArgs) -> Result<Option<Kernel>, Failure> {
 /// Builds the machine and all around it.
 pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let args = &plan.args;
+    let perf_map = args.perf_map.as_ref().filter(|path| !path.as_os_str().is_empty());
+    for (option, path) in [
+        ("--save", args.save.as_ref()),
+        ("--screenshot", args.screenshot.as_ref()),
+        ("--dump-state", args.dump_state.as_ref()),
+        ("--perf-map", perf_map),
+    ] {
+        path.map_or(Ok(()), |path| files::check_place(option, path))?;
+    }
     let kernel = kernel(args)?;
     let firmware = firmware::load(
         args.bios.as_deref(),

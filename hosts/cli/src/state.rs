@@ -56,7 +56,6 @@ pub(crate) fn restore(
     let Restored { mut machine, unknown, missing } = image
         .read(|image| Machine::restore(config, memory, image, RestoreOptions { mac, seed }))
         .map_err(wrong)?;
-    let tags = |tags: &[Tag]| tags.iter().map(Tag::to_string).collect::<Vec<_>>().join(", ");
     if !unknown.is_empty() {
         eprintln!("nomad86: {}: parts of a newer program are left out: {}", path.display(), tags(&unknown));
     }
@@ -65,6 +64,10 @@ pub(crate) fn restore(
     }
     address(plan, &mut machine, mac)?;
     Ok(machine)
+}
+
+fn tags(tags: &[Tag]) -> String {
+    tags.iter().map(Tag::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Lets options that were given stand in place of the image's: they are compared when it is restored.
@@ -201,8 +204,15 @@ impl Saver {
         if shown != begun {
             eprint!("\r\x1B[K");
         }
+        let left_out = machine.left_out_of_images();
+        let note = if left_out.is_empty() {
+            String::new()
+        } else {
+            let what = tags(&left_out);
+            format!("; without {what}, too large for it: once restored, the guest cannot reboot from them")
+        };
         Ok(format!(
-            "saved to {}: {:.1} MiB in {:.2} s",
+            "saved to {}: {:.1} MiB in {:.2} s{note}",
             path.display(),
             bytes as f64 / (1 << 20) as f64,
             begun.elapsed().as_secs_f64()

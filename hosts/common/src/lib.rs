@@ -10,6 +10,7 @@ pub mod input;
 #[cfg(feature = "listing")]
 pub mod listing;
 pub mod net;
+pub mod reason;
 pub mod render;
 pub mod screen;
 pub mod screenshot;

@@ -93,7 +93,10 @@ impl<C: Clock> Clock for FaultyClock<C> {
 
 /// A clock that goes wrong.
 pub fn clock(clock: impl Clock + 'static) -> (Box<dyn Clock>, ClockFaults) {
+    // Far enough from the beginning of time that it can be set back.
+    const FROM: i64 = 1000 * 86_400 * 1_000_000_000;
     let faults = ClockFaults::default();
+    faults.0.monotonic.store(FROM, SeqCst);
     (Box::new(FaultyClock(clock, faults.clone())), faults)
 }
 
@@ -132,7 +135,8 @@ pub struct NetworkFaults {
 impl NetworkFaults {
     /// Whether this frame is the one of `every`.
     fn hits(&self, every: &Switch) -> bool {
-        every.is_on() && self.count.fetch_add(1, SeqCst) % every.get() == 0
+        let every = every.get();
+        every != 0 && self.count.fetch_add(1, SeqCst).is_multiple_of(every)
     }
 }
 
@@ -220,9 +224,10 @@ impl<I: Input> Input for FaultyInput<I> {
         }
         self.2 = self.2.wrapping_add(1);
         Some(match self.2 % 3 {
-            0 => {
-                InputEvent::Key { key: Key::ALL[self.2 as usize % Key::ALL.len()], pressed: self.2 % 2 == 0 }
-            }
+            0 => InputEvent::Key {
+                key: Key::ALL[self.2 as usize % Key::ALL.len()],
+                pressed: self.2.is_multiple_of(2),
+            },
             1 => InputEvent::Mouse { dx: i16::MIN, dy: i16::MAX, wheel: i8::MIN },
             _ => InputEvent::Buttons(self.2 as u8),
         })
