@@ -405,7 +405,8 @@ impl Machine {
         let end = now + budget;
         self.board.now = now;
         self.service(host);
-        let mut moved = self.cpu.count;
+        // When time last moved.
+        let mut since = (self.cpu.count, now);
         loop {
             self.board.now = now;
             if let Some(exit) = self.boundary(host) {
@@ -422,14 +423,14 @@ impl Machine {
                 }
                 continue;
             }
-            let before = (self.cpu.count, self.time.last, now);
+            let before = (self.cpu.count, self.time.last);
             let limit = self.cpu.count + self.time.instructions(now, deadline);
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, self.time.last.saturating_sub(before.1));
-            if now != before.2 {
-                moved = self.cpu.count;
-            } else if self.cpu.count - moved > STANDSTILL {
+            if now != since.1 {
+                since = (self.cpu.count, now);
+            } else if self.cpu.count - since.0 > STANDSTILL {
                 self.board.now = now;
                 return Exit::Budget;
             }

@@ -83,11 +83,13 @@ fn round(a: &mut Guest, b: &mut Guest, relay: &mut Relay, length: Duration) -> u
     for guest in [&mut *a, &mut *b] {
         guest.run("rm -f /tmp/pipe /tmp/sum /tmp/never; mkfifo /tmp/pipe /tmp/never");
     }
-    // Its own side stays open: a sender ends when it is closed.
+    // Its own side stays open: a sender ends when it is closed. It says when there is somebody to connect to.
     b.begin(
         "crc32 < /tmp/pipe > /tmp/sum & \
+         { until grep -q ':0009 ' /proc/net/tcp /proc/net/tcp6; do sleep 1; done; echo listening; } & \
          nc -l -p 9 <> /tmp/never | tee /tmp/pipe | gunzip -c | wc -c; wait; cat /tmp/sum",
     );
+    b.wait_for("listening", PATIENCE);
     let seconds = length.as_secs();
     a.begin(&format!(
         "crc32 < /tmp/pipe > /tmp/sum & end=$(($(date +%s) + {seconds})); \

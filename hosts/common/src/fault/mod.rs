@@ -93,7 +93,10 @@ impl<C: Clock> Clock for FaultyClock<C> {
 
 /// A clock that goes wrong.
 pub fn clock(clock: impl Clock + 'static) -> (Box<dyn Clock>, ClockFaults) {
+    // Far enough from the beginning of time that it can be set back.
+    const FROM: i64 = 1000 * 86_400 * 1_000_000_000;
     let faults = ClockFaults::default();
+    faults.0.monotonic.store(FROM, SeqCst);
     (Box::new(FaultyClock(clock, faults.clone())), faults)
 }
 
@@ -132,7 +135,8 @@ pub struct NetworkFaults {
 impl NetworkFaults {
     /// Whether this frame is the one of `every`.
     fn hits(&self, every: &Switch) -> bool {
-        every.is_on() && self.count.fetch_add(1, SeqCst).is_multiple_of(every.get())
+        let every = every.get();
+        every != 0 && self.count.fetch_add(1, SeqCst).is_multiple_of(every)
     }
 }
 
