@@ -321,6 +321,17 @@ impl Cpu {
             self.read_phys(t.phys, target, &mut bytes[..size as usize], io);
             return Ok(bytes);
         }
+        let table = READ + if user { 2 } else { 0 };
+        let addends = [linear, linear.wrapping_add(room)].map(|at| self.tlb.addend(table, at));
+        if addends.iter().all(|&addend| addend != 0) {
+            for n in 0..size {
+                let at = linear.wrapping_add(n);
+                let addend = addends[usize::from(n >= room)];
+                // SAFETY: as in `read_linear`, byte by byte.
+                bytes[n as usize] = unsafe { *(addend.wrapping_add(at as usize) as *const u8) };
+            }
+            return Ok(bytes);
+        }
         let first = self.translate(linear, access, io)?;
         let second = self.translate(linear.wrapping_add(room), access, io)?;
         let (low, high) = bytes[..size as usize].split_at_mut(room as usize);
@@ -403,6 +414,17 @@ impl Cpu {
             self.write_page(linear, t, bytes, user, io);
         } else {
             let second_at = linear.wrapping_add(room as u32);
+            let table = WRITE + if user { 2 } else { 0 };
+            let addends = [linear, second_at].map(|at| self.tlb.addend(table, at));
+            if addends.iter().all(|&addend| addend != 0) {
+                for (n, &byte) in bytes.iter().enumerate() {
+                    let at = linear.wrapping_add(n as u32);
+                    let addend = addends[usize::from(n >= room)];
+                    // SAFETY: as in `write_linear`, byte by byte.
+                    unsafe { *(addend.wrapping_add(at as usize) as *mut u8) = byte };
+                }
+                return Ok(());
+            }
             let first = self.translate(linear, access, io)?;
             let second = self.translate(second_at, access, io)?;
             let (low, high) = bytes.split_at(room);

@@ -10,13 +10,13 @@ use crate::cpu::tlb::ENTRIES;
 use crate::cpu::{Cpu, Io, Stop};
 
 /// Status flags as EFLAGS has them to what LAHF and SETO give.
-pub(super) const fn pack(status: u32) -> u32 {
-    (status & 0xD5 | 2) << 8 | (status & bit::OF != 0) as u32
+pub(super) const fn pack(status: u32) -> u16 {
+    ((status & 0xD5 | 2) << 8) as u16 | (status & bit::OF != 0) as u16
 }
 
 /// The reverse.
-pub(super) const fn unpack(flags: u32) -> u32 {
-    flags >> 8 & 0xD5 | if flags & 1 != 0 { bit::OF } else { 0 }
+pub(super) const fn unpack(flags: u16) -> u32 {
+    (flags >> 8) as u32 & 0xD5 | if flags & 1 != 0 { bit::OF } else { 0 }
 }
 
 /// Answers of [`interpret`]: go on behind the instruction, leave, go on at EIP.

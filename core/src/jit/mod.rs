@@ -79,7 +79,7 @@ pub struct Shared {
     /// The `dyn Io` of this run, as two words.
     pub io: [usize; 2],
     /// Status flags: AH as LAHF gives it in bits 8–15, OF in bit 0.
-    pub flags: u32,
+    pub flags: u16,
     /// Linear address of the code page.
     pub code_page: u32,
     /// Link that left translated code, or [`NO_LINK`].
@@ -178,6 +178,9 @@ mod absent {
         pub fn set_threshold(&mut self, _heat: u16) {
             match *self {}
         }
+        pub fn set_clock(&mut self, _clock: fn() -> u64) {
+            match *self {}
+        }
         pub fn set_hot(&mut self, _times: u16) {
             match *self {}
         }
@@ -231,6 +234,8 @@ pub struct JitStats {
     pub loops: u64,
     /// Of these, loops that do a number of rounds without looking addresses up.
     pub rounds: u64,
+    /// Nanoseconds that the longest translation took, what it had to drop before included.
+    pub longest: u64,
     /// Bytes of code emitted.
     pub bytes: u64,
     /// Times that all code was dropped because the memory was full.

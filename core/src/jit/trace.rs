@@ -3,6 +3,7 @@
 
 use super::emit::Piece;
 use super::emit::flags::needed;
+use super::emit::string::in_line;
 use super::x64::Code;
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::run::ends_block_in;
@@ -18,6 +19,8 @@ const DEPTH: u32 = 1;
 
 /// Blocks in a trace, at most.
 const PIECES: usize = 8;
+/// Rounds for which it is worth while to prepare.
+const ROUNDS: i32 = 8;
 /// Instructions behind which a trace does not repeat what has its own.
 const LONG: usize = 16;
 /// A block follows when it was entered at least one of so many times that the one before it was.
@@ -42,6 +45,8 @@ pub(super) struct Trace {
     pub(super) insts: Vec<Inst>,
     /// The last one leads to the first.
     pub(super) closed: bool,
+    /// Control leaves such a loop after few rounds.
+    pub(super) short: bool,
 }
 
 impl Piece {
@@ -54,12 +59,17 @@ impl Piece {
 impl Trace {
     /// The trace that begins with a block: it alone without knowledge of what is entered how often.
     pub(super) fn new(cache: &BlockCache, number: u32, heat: Option<Heat<'_>>) -> Self {
-        let mut trace =
-            Self { pieces: Vec::with_capacity(PIECES), insts: Vec::with_capacity(MAX_BLOCK), closed: false };
+        let mut trace = Self {
+            pieces: Vec::with_capacity(PIECES),
+            insts: Vec::with_capacity(MAX_BLOCK),
+            closed: false,
+            short: false,
+        };
         trace.push(cache, number);
         let Some(heat) = heat else { return trace };
         let head = cache.block(number);
         let mut last = number;
+        let mut left = 0;
         loop {
             let block = cache.block(last);
             if block.second.is_some() {
@@ -69,8 +79,13 @@ impl Trace {
                 |offset: i32| peek(cache, block, offset).filter(|&found| cache.block(found).second.is_none());
             let (first, second) = ways(cache.insts(last), block);
             let ways = [first.and_then(at), second.and_then(at)];
+            let elsewhere = |on: u32| -> i32 {
+                ways.into_iter().flatten().filter(|&n| n != on).map(|n| heat.entered(n)).sum()
+            };
             if ways.contains(&Some(number)) {
+                left += elsewhere(number);
                 trace.closed = true;
+                trace.short = left > heat.entered(number) / ROUNDS;
                 return trace;
             }
             let Some(next) = ways.into_iter().flatten().max_by_key(|&n| heat.entered(n)) else {
@@ -87,6 +102,7 @@ impl Trace {
             if lukewarm || full || own || cache.block(next).mode != head.mode {
                 return trace;
             }
+            left += elsewhere(next);
             trace.push(cache, next);
             last = next;
         }
@@ -153,6 +169,7 @@ fn ways(insts: &[Inst], block: &Block) -> (Option<i32>, Option<i32>) {
     match last.row().lowering {
         Lowering::Jump | Lowering::CallNear => (Some(target), None),
         Lowering::JumpCc => (Some(next), Some(target)),
+        Lowering::String if in_line(last, block.mode) => (Some(next), None),
         _ => (None, None),
     }
 }
@@ -230,7 +247,7 @@ fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known
     let (first, second) = match last.row().lowering {
         L::Jump | L::CallNear => (target, None),
         L::JumpCc | L::JumpCx | L::Loop => (next, Some(target)),
-        _ if !ends_block_in(last, block.mode) => (next, None),
+        _ if !ends_block_in(last, block.mode) || in_line(last, block.mode) => (next, None),
         _ => return OSZAPC,
     };
     let mut live = live_in(cache, block, first, depth, known);

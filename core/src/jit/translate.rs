@@ -67,6 +67,7 @@ impl Jit {
             (true, ..) => &[None],
             (_, false, _) => &[Some(Kind::Block)],
             (.., false) => &[Some(Kind::Trace)],
+            _ if trace.short => &[Some(Kind::Loop)],
             // Rounds are counted where nothing in line leaves the loop.
             _ => &[Some(Kind::Rounds), Some(Kind::Loop)],
         };

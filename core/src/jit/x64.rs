@@ -185,6 +185,7 @@ pub struct Jit {
     pub(super) hot: i32,
     /// How often code at an address was overwritten before its translation had paid, less the times that it had.
     wasted: Box<[u8]>,
+    clock: Option<fn() -> u64>,
     /// The block cache's generation that the code belongs to.
     generation: u32,
     /// Instructions that translated code left to the interpreter, by row.
@@ -223,6 +224,7 @@ impl Jit {
             until_hot: vec![HOT; blocks].into_boxed_slice(),
             hot: HOT,
             wasted: vec![0; WASTED].into_boxed_slice(),
+            clock: None,
             generation: 0,
             ranks: vec![0; ROWS.len()].into_boxed_slice(),
             stats: JitStats::default(),
@@ -235,6 +237,11 @@ impl Jit {
     /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
+    }
+
+    /// A clock that counts nanoseconds, by which [`JitStats::longest`] is measured.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.clock = Some(clock);
     }
 
     /// Sets how often a translated block is entered before it is translated anew, together with those behind it.
@@ -394,6 +401,8 @@ impl Jit {
             return None;
         }
         let mut link = link;
+        let (made, emptied) = (self.stats.translated, self.stats.full_flushes);
+        let start = self.clock.map(|clock| clock());
         let old = self.blocks[number as usize];
         let alone = cache.block(number).mode & mode::ALONE != 0;
         if old.lookup == 0 {
@@ -415,6 +424,11 @@ impl Jit {
                 link = NO_LINK;
             }
             self.translate(cache, number);
+        }
+        if let (Some(start), Some(clock)) = (start, self.clock)
+            && (made, emptied) != (self.stats.translated, self.stats.full_flushes)
+        {
+            self.stats.longest = self.stats.longest.max(clock().saturating_sub(start));
         }
         if link != NO_LINK {
             self.connect(link, number, cache);

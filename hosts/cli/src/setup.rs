@@ -303,6 +303,11 @@ fn recompile(machine: &mut Machine, args: &RunArgs) {
             files::reason(&error)
         ),
     }
+    if let Some(jit) = &mut machine.jit
+        && args.stats
+    {
+        jit.set_clock(nomad86_host::clock::thread_nanoseconds);
+    }
     if let (Some(jit), Some(threshold)) = (&mut machine.jit, args.jit_threshold) {
         jit.set_threshold(threshold);
     }

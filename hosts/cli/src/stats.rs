@@ -41,6 +41,7 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
         line("of these anew, with those behind them", jit.hot);
         line("of these loops", jit.loops);
         line("of these loops that count rounds", jit.rounds);
+        line("microseconds of the longest translation", jit.longest / 1000);
         line("bytes of translated code", jit.bytes);
         line("code memory emptied", jit.full_flushes);
         line("translations dropped for overwritten bytes", jit.invalidated);

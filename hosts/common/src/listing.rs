@@ -101,6 +101,11 @@ fn cpu_field(inst: &iced_x86::Instruction) -> Option<String> {
         ("code_page", shared(offset_of!(Shared, code_page))),
         ("link", shared(offset_of!(Shared, link))),
         ("scratch", shared(offset_of!(Shared, scratch))),
+        ("until_hot", shared(offset_of!(Shared, until_hot))),
+        ("aside", shared(offset_of!(Shared, aside))),
+        ("addends.1", shared(offset_of!(Shared, addends)) + 8),
+        ("addends.2", shared(offset_of!(Shared, addends)) + 16),
+        ("addends.3", shared(offset_of!(Shared, addends)) + 24),
         ("live", shared(offset_of!(Shared, live))),
         ("fip", fpu(offset_of!(Fpu, fip))),
         ("fcs", fpu(offset_of!(Fpu, fcs))),
@@ -126,6 +131,8 @@ pub struct Translated {
 pub enum Mode {
     /// Flat 32-bit segments, at CPL 0.
     Flat,
+    /// The same, and entered so often that it is translated together with what follows.
+    Hot,
     /// Real mode, CS = 1000h, all others 2000h.
     Real,
 }
@@ -141,9 +148,12 @@ pub fn translated(code: &[u8], mode: Mode, precise: bool) -> io::Result<Translat
     let none = || io::Error::new(io::ErrorKind::Unsupported, "this processor has no recompiler");
     let mut jit = Jit::new(Box::new(memory), blocks, precise).ok_or_else(none)?;
     jit.set_threshold(0);
+    if mode == Mode::Hot {
+        jit.set_hot(1);
+    }
     machine.jit = Some(jit);
     machine.write(CODE_AT, code);
-    let eip = if mode == Mode::Flat {
+    let eip = if mode != Mode::Real {
         machine.enter_flat(0, true);
         CODE_AT
     } else {
@@ -155,7 +165,7 @@ pub fn translated(code: &[u8], mode: Mode, precise: bool) -> io::Result<Translat
     };
     machine.cpu.eip = eip;
     machine.cpu.regs[4] = 0x8000;
-    // Enough to enter the block once; what it does there does not matter.
+    // Enough to enter a block once, and a small loop some times; what it does there does not matter.
     machine.run(64);
     let missing = || io::Error::other("the block is not translated");
     let jit = machine.jit.as_ref().ok_or_else(missing)?;

@@ -118,6 +118,14 @@ const NARROW: &[Piece] = &[
     ("far call", &[0x9A, 0, 0, 0, 0x30]),
 ];
 
+/// Loops, which the jump to the start that ends a piece is not part of.
+const LOOPS: &[Piece] = &[
+    ("copy", &[0x8B, 0x06, 0x89, 0x07, 0x83, 0xC6, 4, 0x83, 0xC7, 4, 0x49, 0x75, 0xF3]),
+    ("sum of vectors", &[0x0F, 0x58, 0x0E, 0x83, 0xC6, 0x10, 0x39, 0xFE, 0x75, 0xF6]),
+    ("stack and index", &[0x8B, 0x44, 0x24, 4, 0x01, 0x04, 0x93, 0x42, 0x49, 0x75, 0xF5]),
+    ("nothing grows", &[0x8B, 0x44, 0x24, 4, 0x01, 0x44, 0x24, 8, 0x49, 0x75, 0xF5]),
+];
+
 fn chapter(name: &str, mode: Mode, pieces: &[Piece]) {
     let mut text = String::new();
     for (title, bytes) in pieces {
@@ -153,6 +161,11 @@ fn chapter(name: &str, mode: Mode, pieces: &[Piece]) {
         "{} is not what is emitted now: look at it, and write it anew with NOMAD86_BLESS=1",
         path.display()
     );
+}
+
+#[test]
+fn loops() {
+    chapter("loops", Mode::Hot, LOOPS);
 }
 
 #[test]

@@ -210,7 +210,7 @@ impl Emitter<'_> {
 
     /// Lowers an instruction that is not a branch.
     pub(super) fn inst(&mut self, i: &Inst, p: Place) -> Done {
-        if ends_block_in(i, self.mode) {
+        if ends_block_in(i, self.mode) && !string::in_line(i, self.mode) {
             return self.interpret(i, p, true);
         }
         self.interpreted = false;

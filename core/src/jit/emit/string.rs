@@ -22,6 +22,18 @@ const WRITE_TABLE: i32 = (ENTRIES * 8) as i32;
 /// Positions of the shared pieces: [STOS, not MOVS][log2 of the element's size][repeated].
 pub(in crate::jit) type Pieces = [[[usize; 2]; 3]; 2];
 
+/// Whether an instruction is one of those that the shared pieces do.
+pub(in crate::jit) fn in_line(i: &Inst, mode: u32) -> bool {
+    let row = i.row();
+    let source = match row.opcode {
+        _ if row.lowering != Lowering::String => return false,
+        0xA4 | 0xA5 => mode::is_flat(mode, i.segment),
+        0xAA | 0xAB => true,
+        _ => return false,
+    };
+    source && !i.addr16() && mode::is_flat(mode, ES)
+}
+
 /// Emits the shared pieces, positions relative to the assembler's beginning.
 pub(in crate::jit) fn shared(a: &mut Asm) -> Pieces {
     let mut pieces = Pieces::default();
@@ -127,16 +139,10 @@ fn page(a: &mut Asm, to: u8) {
 impl Emitter<'_> {
     /// MOVS CMPS STOS LODS SCAS.
     pub(super) fn string(&mut self, i: &Inst, p: Place) -> Option<Done> {
-        let stos = match i.row().opcode {
-            0xA4 | 0xA5 => Some(0),
-            0xAA | 0xAB => Some(1),
-            _ => None,
-        };
-        let source = stos == Some(1) || mode::is_flat(self.mode, i.segment);
-        let flat = !i.addr16() && mode::is_flat(self.mode, ES) && source;
-        let Some(stos) = stos.filter(|_| flat) else {
+        if !in_line(i, self.mode) {
             return if i.rep() { None } else { self.one_element(i, p) };
-        };
+        }
+        let stos = usize::from(i.row().opcode >= 0xAA);
         let shift = match (i.row().opcode & 1, i.oper16()) {
             (0, _) => 0,
             (_, true) => 1,
