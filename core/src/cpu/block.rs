@@ -98,9 +98,19 @@ pub struct Block {
     room: u16,
     /// Tells it from other blocks that had its number.
     stamp: u32,
+    /// Lists of pages that it is in.
+    linked: u8,
     /// Backing pages (`u32::MAX` when not in the backing).
     page: u32,
     second_page: u32,
+}
+
+impl Block {
+    /// Whether all of it lies in the backing, where reading it again gives the same.
+    #[must_use]
+    pub const fn backed(&self) -> bool {
+        self.page != NONE && (self.second.is_none() || self.second_page != NONE)
+    }
 }
 
 /// A recent entry point: linear address to block.
@@ -312,15 +322,18 @@ impl BlockCache {
             next_second: NONE,
             room,
             stamp: self.stamps,
+            linked: 0,
             page,
             second_page,
         };
         self.hash[slot] = number;
         if let Some(head) = self.pages.get_mut(page as usize) {
             block.next_page = core::mem::replace(head, number);
+            block.linked += 1;
         }
         if let Some(head) = self.seconds.get_mut(second_page as usize) {
             block.next_second = core::mem::replace(head, number);
+            block.linked += 1;
         }
         match self.blocks.get_mut(number as usize) {
             Some(place) => *place = block,
@@ -344,13 +357,11 @@ impl BlockCache {
         (self.blocks.len() as u32, self.insts.len() as u32, count as u16)
     }
 
-    /// A block that is in no list any more leaves its number and room to others.
+    /// A block that is in no page's list any more leaves its number and room to others.
     fn release(&mut self, number: u32) {
+        self.unlink_hash(number);
         let block = &mut self.blocks[number as usize];
-        if block.second_page == NONE {
-            let head = &mut self.free[usize::from(block.room)];
-            block.next_hash = core::mem::replace(head, number);
-        }
+        block.next_hash = core::mem::replace(&mut self.free[usize::from(block.room)], number);
     }
 
     /// Drops blocks that have overwritten bytes of a backing page, and recomputes which lines of the page still hold
@@ -361,6 +372,8 @@ impl BlockCache {
             |from: usize, len: usize| from < usize::from(write.to) && usize::from(write.from) < from + len;
         let mut left = 0;
         let mut dropped = 0;
+        // Pages that dropped blocks begin on or reach into.
+        let mut others = [NONE; 2];
         let Some(&head) = self.pages.get(page as usize) else { return };
         let mut at = head;
         while at != NONE {
@@ -369,6 +382,9 @@ impl BlockCache {
             let covered = line_mask(from, usize::from(b.len));
             if b.live && covered & lines != 0 && hits(from, usize::from(b.len)) {
                 b.live = false;
+                if b.second_page != NONE {
+                    others[0] = b.second_page;
+                }
                 dropped += 1;
                 dropped_block(at);
             } else if b.live {
@@ -383,6 +399,7 @@ impl BlockCache {
             let covered = line_mask(0, over);
             if b.live && covered & lines != 0 && hits(0, over) {
                 b.live = false;
+                others[1] = b.page;
                 dropped += 1;
                 dropped_block(at);
             } else if b.live {
@@ -392,31 +409,42 @@ impl BlockCache {
         }
         // Dead blocks are unlinked, so that a page that is written over and over does not grow a list.
         self.prune(page);
+        for other in others.into_iter().filter(|&other| other != NONE) {
+            self.prune(other);
+        }
         self.stats.invalidated += dropped;
         memory.set_code_lines(page, left);
     }
 
+    /// Takes dead blocks out of a page's lists.
     fn prune(&mut self, page: u32) {
-        let mut head = self.pages[page as usize];
-        while head != NONE && !self.blocks[head as usize].live {
-            self.unlink_hash(head);
-            let dead = head;
-            head = self.blocks[dead as usize].next_page;
-            self.release(dead);
-        }
-        self.pages[page as usize] = head;
-        let mut at = head;
+        let heads = (self.pages[page as usize], self.seconds[page as usize]);
+        self.pages[page as usize] = self.prune_list(heads.0, |block| &mut block.next_page);
+        self.seconds[page as usize] = self.prune_list(heads.1, |block| &mut block.next_second);
+    }
+
+    /// The same for one list; gives its new head.
+    fn prune_list(&mut self, head: u32, next: fn(&mut Block) -> &mut u32) -> u32 {
+        let (mut first, mut last, mut at) = (NONE, NONE, head);
         while at != NONE {
-            let mut next = self.blocks[at as usize].next_page;
-            while next != NONE && !self.blocks[next as usize].live {
-                self.unlink_hash(next);
-                let dead = next;
-                next = self.blocks[dead as usize].next_page;
-                self.release(dead);
+            let number = at;
+            let block = &mut self.blocks[number as usize];
+            at = *next(block);
+            if !block.live {
+                block.linked -= 1;
+                if block.linked == 0 {
+                    self.release(number);
+                }
+                continue;
             }
-            self.blocks[at as usize].next_page = next;
-            at = next;
+            *next(block) = NONE;
+            match self.blocks.get_mut(last as usize) {
+                Some(last) => *next(last) = number,
+                None => first = number,
+            }
+            last = number;
         }
+        first
     }
 
     fn unlink_hash(&mut self, number: u32) {

@@ -7,7 +7,7 @@ use super::emit::{Alone, Done, Emitter, Files, Jump, Place};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
 use super::trace::{Heat, Known, Successors, Trace};
-use super::x64::{Code, Jit, Link, Note};
+use super::x64::{Code, Jit, Link, Note, place};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::isa::row::Flags;
@@ -121,6 +121,7 @@ impl Jit {
             total: count as u32,
             hot,
             closed: trace.closed,
+            place: place(block.phys),
             ..self.blocks[number as usize]
         };
         let parts = trace.pieces.iter().map(|piece| piece.block);

@@ -10,6 +10,7 @@ use crate::cpu::{Cpu, Io, Stop};
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::table::ROWS;
+use crate::memory::PhysAddr;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -18,6 +19,18 @@ use alloc::vec::Vec;
 const HEAT: u16 = 12;
 /// Times that a translated block is entered until it is translated together with those behind it.
 const HOT: i32 = 500;
+/// Entries after which a translation has paid.
+const PAYS: i32 = 100;
+/// Places at which it is counted how often one was in vain.
+const WASTED: usize = 4096;
+/// Times that [`HEAT`] is doubled at most.
+const MOST_PATIENCE: u32 = 6;
+
+/// A block's place in [`Jit::wasted`].
+pub(super) const fn place(phys: PhysAddr) -> u16 {
+    ((phys as u32).wrapping_mul(0x9E37_79B1) >> 20) as u16
+}
+
 /// Entry points in the table.
 pub(super) const TABLE: usize = 1 << 16;
 /// Room that one block may need.
@@ -103,6 +116,8 @@ pub(super) struct Code {
     pub(super) hot: bool,
     /// A loop.
     pub(super) closed: bool,
+    /// Where [`Jit::wasted`] counts for its address.
+    pub(super) place: u16,
 }
 
 pub(super) const NO_CODE: Code = Code {
@@ -113,6 +128,7 @@ pub(super) const NO_CODE: Code = Code {
     dependents: NO_LINK,
     total: 0,
     hot: false,
+    place: 0,
     closed: false,
 };
 
@@ -167,6 +183,8 @@ pub struct Jit {
     /// when it was.
     pub(super) until_hot: Box<[i32]>,
     pub(super) hot: i32,
+    /// How often code at an address was overwritten before its translation had paid, less the times that it had.
+    wasted: Box<[u8]>,
     clock: Option<fn() -> u64>,
     /// The block cache's generation that the code belongs to.
     generation: u32,
@@ -205,6 +223,7 @@ impl Jit {
             heat: HEAT,
             until_hot: vec![HOT; blocks].into_boxed_slice(),
             hot: HOT,
+            wasted: vec![0; WASTED].into_boxed_slice(),
             clock: None,
             generation: 0,
             ranks: vec![0; ROWS.len()].into_boxed_slice(),
@@ -302,7 +321,10 @@ impl Jit {
         if old.lookup == 0 {
             return;
         }
-        self.until_hot[number as usize] = self.hot;
+        let left = core::mem::replace(&mut self.until_hot[number as usize], self.hot);
+        let wasted = &mut self.wasted[usize::from(old.place)];
+        let paid = old.hot || self.hot - left >= PAYS;
+        *wasted = if paid { wasted.saturating_sub(1) } else { wasted.saturating_add(1) };
         self.stats.invalidated += 1;
         self.replace_code(old);
     }
@@ -360,6 +382,13 @@ impl Jit {
         l.next
     }
 
+    /// Times that a block at an address is interpreted before it is translated: the more, the more often that was in
+    /// vain.
+    fn heat_at(&self, phys: PhysAddr) -> u16 {
+        let wasted = u32::from(self.wasted[usize::from(place(phys))]);
+        self.heat << (wasted / 2).min(MOST_PATIENCE)
+    }
+
     /// The code for a block at `linear`, translated when it is hot enough; enters it into the table and connects
     /// the link that led here.
     pub fn code(&mut self, cache: &mut BlockCache, number: u32, linear: u32, link: u32) -> Option<usize> {
@@ -367,13 +396,17 @@ impl Jit {
             self.clear();
             self.generation = cache.generation;
         }
+        // What a device reads as may be something else by the time that a part of it is decoded by itself.
+        if !cache.block(number).backed() {
+            return None;
+        }
         let mut link = link;
         let (made, emptied) = (self.stats.translated, self.stats.full_flushes);
         let start = self.clock.map(|clock| clock());
         let old = self.blocks[number as usize];
         let alone = cache.block(number).mode & mode::ALONE != 0;
         if old.lookup == 0 {
-            if !alone && cache.warm(number) < self.heat {
+            if !alone && cache.warm(number) < self.heat_at(cache.block(number).phys) {
                 return None;
             }
             if !self.has_room() {

@@ -292,7 +292,7 @@ fn recompile(machine: &mut Machine, args: &RunArgs) {
     }
     // Where time is counted in instructions, runs repeat to the last bit, under either engine.
     let precise = matches!(machine.config().clock, ClockMode::Virtual { .. });
-    match DualMapping::new(CODE) {
+    match DualMapping::new(args.code_cache.map_or(CODE, |size| size.0)) {
         Ok(memory) => {
             if !machine.use_jit(Box::new(memory), precise) {
                 eprintln!("nomad86: this processor has no recompiler; the machine interprets");

@@ -1,7 +1,7 @@
 //! Options of `run` and `demo`.
 
 use super::values::{
-    BootOrder, Clock, Cpu, Device, DisplaySpec, Engine, MemorySize, PostLog, Range, Rtc, SerialSpec,
+    BootOrder, Clock, CodeSize, Cpu, Device, DisplaySpec, Engine, MemorySize, PostLog, Range, Rtc, SerialSpec,
 };
 use clap::Args;
 use nomad86::net::MacPolicy;
@@ -25,6 +25,9 @@ pub(crate) struct RunArgs {
     /// Translate code that was entered so many times; 0 is at first sight
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub(crate) jit_threshold: Option<u16>,
+    /// Memory for translated code: a number of MiB, or with a suffix [default: 64M]
+    #[arg(long, value_name = "SIZE", help_heading = "Machine")]
+    pub(crate) code_cache: Option<CodeSize>,
     /// Kind of machine: pc
     #[arg(short = 'M', long = "machine-type", value_name = "KIND", help_heading = "Machine", hide = true)]
     pub(crate) machine_type: Option<String>,

@@ -79,6 +79,21 @@ impl FromStr for MemorySize {
     }
 }
 
+/// Memory for translated code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CodeSize(pub(crate) usize);
+
+impl FromStr for CodeSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse::<MemorySize>() {
+            Ok(MemorySize(bytes)) if bytes <= 1 << 30 => Ok(Self(bytes)),
+            _ => Err("translated code has a whole number of MiB from 1 to 1024".to_owned()),
+        }
+    }
+}
+
 /// A processor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Cpu(pub(crate) CpuModel);
