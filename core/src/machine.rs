@@ -371,6 +371,7 @@ impl Machine {
     }
 
     /// Runs for `budget` of virtual time, or until something ends it sooner.
+    ///
     /// ```
     /// # use nomad86::{config::Config, host::Host, machine::{Exit, Machine}, memory::GuestMemory};
     /// # use std::time::Duration;
