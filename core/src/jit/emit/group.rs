@@ -114,7 +114,8 @@ impl Emitter<'_> {
         self.asm.jmp(stub);
         let at = self.asm.at() - 4;
         self.asm.bind(stub);
-        let target = self.at[index as usize];
+        // Behind the last instruction of a loop comes the first.
+        let target = self.at.get(index as usize).map_or(self.at[0], |&at| at);
         self.linear(R8, target);
         let (number, link, alone) = ((self.first_link + self.alone.len()) as i32, self.o.link, self.o.alone);
         dynasm!(self.asm ; .arch x64

@@ -356,9 +356,10 @@ impl Emitter<'_> {
                     self.take_up();
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
+                    let held = self.plan.rounds || self.plan.stable;
                     if let Some(index) = again
                         && self.plan.many()
-                        && index + 1 < self.block_total
+                        && (held || index + 1 < self.block_total)
                     {
                         self.alone(index + 1, Files::default());
                         n += 1;
