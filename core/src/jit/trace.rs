@@ -247,7 +247,8 @@ fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known
     let (first, second) = match last.row().lowering {
         L::Jump | L::CallNear => (target, None),
         L::JumpCc | L::JumpCx | L::Loop => (next, Some(target)),
-        _ if !ends_block_in(last, block.mode) || in_line(last, block.mode) => (next, None),
+        _ if !ends_block_in(last, block.mode) => (next, None),
+        // Interrupts come between the elements of a repeated instruction as well.
         _ => return OSZAPC,
     };
     let mut live = live_in(cache, block, first, depth, known);
