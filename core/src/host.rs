@@ -97,6 +97,13 @@ pub trait Clock {
 pub trait Network {
     /// Takes a frame of 14 to 1522 bytes. What cannot be sent is dropped and counted by the back end.
     fn transmit(&mut self, frame: &[u8]);
+    /// As [`Self::transmit`], for one of several frames: it may wait until [`Self::flush`], which the machine calls
+    /// before it waits for anything and at least every 250 µs. So they cost their receiver one wake-up together.
+    fn gather(&mut self, frame: &[u8]) {
+        self.transmit(frame);
+    }
+    /// Passes on what was gathered.
+    fn flush(&mut self) {}
     /// The next received frame, copied to the front of `buffer` (frames longer than it are dropped and
     /// counted by the back end), or `None` when there is none now.
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]>;
@@ -292,6 +299,14 @@ impl<N: Network + ?Sized> Network for Box<N> {
     fn transmit(&mut self, frame: &[u8]) {
         (**self).transmit(frame);
     }
+    fn gather(&mut self, frame: &[u8]) {
+        (**self).gather(frame);
+    }
+
+    fn flush(&mut self) {
+        (**self).flush();
+    }
+
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         (**self).receive(buffer)
     }

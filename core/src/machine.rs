@@ -491,6 +491,7 @@ impl Machine {
             }
         }
         if let Some(request) = self.board.request.take() {
+            self.devices.ne2k.flush(host);
             match request {
                 Request::Reset => {
                     self.reset(host);

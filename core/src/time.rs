@@ -130,7 +130,7 @@ timers! {
     Sb16,
     /// Sound output: mix the next chunk.
     Audio,
-    /// First network card: transmit done, receive poll.
+    /// First network card: the interrupt after a transmission.
     Net0,
     /// Second network card.
     Net1,

@@ -227,7 +227,7 @@ devices! {
     /// Sound Blaster 16.
     sb16: sb16::Sb16, Sb16, ports [0x220..=0x22F], timers [Sb16];
     /// NE2000 network cards.
-    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [], mmio, block;
+    ne2k: ne2k::Ne2k, Ne2k, ports [], timers [Net0, Net1, Net2, Net3], mmio, block;
     /// Display adapter.
     vga: vga::Vga, Vga, ports [0x1CE..=0x1D1, 0x3B0..=0x3BB, 0x3C0..=0x3DF], timers [Retrace], mmio;
 }

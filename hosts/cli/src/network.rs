@@ -149,6 +149,14 @@ impl Network for Shim {
         self.0.transmit(frame);
     }
 
+    fn gather(&mut self, frame: &[u8]) {
+        self.0.gather(frame);
+    }
+
+    fn flush(&mut self) {
+        self.0.flush();
+    }
+
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         self.0.receive(buffer)
     }

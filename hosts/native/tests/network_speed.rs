@@ -8,9 +8,12 @@
 //! what can be compared on a machine with much else to do.
 #![cfg(target_os = "linux")]
 
+#[path = "network/account.rs"]
+mod account;
 #[path = "network/server.rs"]
 mod server;
 
+use account::Account;
 use nomad86::host::Network;
 use nomad86_host::net::bell::Bedside;
 use nomad86_host::net::hub::Hub;
@@ -18,7 +21,6 @@ use nomad86_host::net::nat::{Nat, NatConfig};
 use nomad86_native::bench;
 use nomad86_native::guest::{Engine, Guest, Setup, files};
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,37 +53,6 @@ fn qemu() -> Option<Guest> {
     there.then(|| Guest::other("qemu", command).ready())
 }
 
-/// Where the kernel counts the processor time of a machine: its own threads, or another program.
-enum Account {
-    Threads(&'static str),
-    Program(&'static str),
-}
-
-/// Clock ticks in user and kernel mode, from `/proc/.../stat`.
-fn ticks(stat: &Path) -> u64 {
-    let text = std::fs::read_to_string(stat).unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    fields.get(11..13).into_iter().flatten().filter_map(|field| field.parse::<u64>().ok()).sum()
-}
-
-impl Account {
-    /// Seconds so far.
-    fn seconds(&self) -> f64 {
-        let (folder, wanted) = match self {
-            Self::Threads(name) => ("/proc/self/task", vec![*name, "nat"]),
-            Self::Program(name) => ("/proc", vec![*name]),
-        };
-        let mut sum = 0;
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let comm = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            if wanted.contains(&comm.trim()) {
-                sum += ticks(&entry.path().join("stat"));
-            }
-        }
-        sum as f64 / 100.0
-    }
-}
-
 #[derive(Default)]
 struct Direction {
     /// MB per second of the clock, and of processor time.
@@ -104,10 +75,16 @@ fn median(values: &[f64]) -> f64 {
 
 impl Figures {
     fn round(&mut self, guest: &mut Guest, account: &Account, port: u16, size: usize) {
-        // The wget of busybox posts text only.
-        let text = format!("http://10.0.2.2:{port}/text/{size}");
-        guest.run_for(&format!("[ -e /tmp/text ] || wget -q -O /tmp/text {text}"), LIMIT);
-        let post = format!("wget -q -O /dev/null --post-file=/tmp/text http://10.0.2.2:{port}/");
+        // What sends must not take longer than the network: the shell's `nc` copies 1 KiB at a time and `wget`
+        // formats what it posts with `%s`, so `dd` writes to the socket itself, in pieces of 64 KiB.
+        let request = format!("POST / HTTP/1.0\\r\\nContent-Length: {size}\\r\\n\\r\\n");
+        let script = format!("printf '{request}'; dd if=/tmp/data bs=65536 2>/dev/null; cat > /tmp/answer");
+        guest.run(&format!("echo \"{script}\" > /tmp/post"));
+        guest.run_for(
+            &format!("[ -e /tmp/data ] || wget -q -O /tmp/data http://10.0.2.2:{port}/{size}"),
+            LIMIT,
+        );
+        let post = format!("nc 10.0.2.2 {port} -e sh /tmp/post");
         for (direction, command) in [
             (&mut self.download, format!("wget -q -O /dev/null http://10.0.2.2:{port}/{size}")),
             (&mut self.upload, post),
@@ -147,7 +124,7 @@ fn transfers_and_round_trips_beside_qemu() {
     let mut guests = Vec::new();
     for (name, engine) in [("interpreter", Engine::Interpreter), ("recompiler", Engine::Recompiler)] {
         if wanted(name) {
-            guests.push((name, ours(name, engine), Account::Threads(name), Figures::default()));
+            guests.push((name, ours(name, engine), Account::Threads(vec![name, "nat"]), Figures::default()));
         }
     }
     if wanted("qemu") {

@@ -189,8 +189,14 @@ impl Chip {
     /// Level of the interrupt pin.
     #[must_use]
     pub const fn irq(&self) -> bool {
+        self.pending() != 0
+    }
+
+    /// The bits of ISR that raise it.
+    #[must_use]
+    pub const fn pending(&self) -> u8 {
         // RST is a status; it has no mask bit in the DP8390 and raises nothing.
-        self.isr & self.imr & !isr::RST != 0
+        self.isr & self.imr & !isr::RST
     }
 
     /// A read of `width` at `offset` from the first port. What lies beyond the last port reads as ones.

@@ -25,18 +25,28 @@ use super::{BlockDevice, Bus, Device, DeviceId, MmioDevice, bytes_read};
 use crate::archive::Archive;
 use crate::board::{Source, Width};
 use crate::config::{CardModel, Config};
-use crate::host::Network;
+use crate::host::{Host, Network};
 use crate::memory::PhysAddr;
 use crate::net::{Counters, MacAddress, MacPair, MacPolicy, Translator};
-use crate::time::Timer;
+use crate::time::{Duration, Timer};
 use alloc::vec::Vec;
 use chip::{Chip, Received, Wire};
 use intake::{BATCH, Intake, Take};
+use regs::isr;
 
 /// Frames that one call of [`Ne2k::poll`] takes from a back end at most, those included that are for others.
 const FRAMES: usize = 64;
 /// Room for the longest frame, and for a longer one to be seen as such.
 const BUFFER: usize = 1536;
+/// The interrupts of the transmitter, and how long after the command they come at least.
+///
+/// On a wire that is the time of the frame, 67 µs at least. Drivers count on some of it: Linux's starts the
+/// transmitter while its interrupt is disabled, and one that comes before it is enabled again has to be masked
+/// in the interrupt controller and comes twice.
+const TRANSMITTED: u8 = isr::PTX | isr::TXE;
+const TRANSMISSION: Duration = Duration::from_micros(10);
+/// The timer of each card.
+const TIMERS: [Timer; 4] = [Timer::Net0, Timer::Net1, Timer::Net2, Timer::Net3];
 
 /// How a card is plugged in.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +62,8 @@ struct Card {
     intake: Intake,
     /// The guest keeps frames waiting, if there are any.
     waiting: bool,
+    /// The back end has gathered frames that it has not passed on.
+    gathered: bool,
     /// Number of the card in the configuration, and of its back end.
     number: usize,
 }
@@ -67,13 +79,15 @@ pub struct Ne2k {
 struct Outbound<'a> {
     translator: &'a mut Translator,
     network: Option<&'a mut (dyn Network + 'static)>,
+    gathered: &'a mut bool,
 }
 
 impl Wire for Outbound<'_> {
     fn transmit(&mut self, frame: &mut [u8]) {
         self.translator.outbound(frame);
         if let Some(network) = self.network.as_deref_mut() {
-            network.transmit(frame);
+            network.gather(frame);
+            *self.gathered = true;
         }
     }
 }
@@ -87,9 +101,22 @@ impl Card {
         }
     }
 
+    fn timer(&self) -> Option<Timer> {
+        TIMERS.get(self.number).copied()
+    }
+
     /// Drives the interrupt line.
     fn settle(&self, bus: &mut Bus<'_>) {
-        let level = self.chip.irq();
+        let mut pending = self.chip.pending();
+        if let Some(timer) = self.timer()
+            && bus.board.timers.get(timer).is_some()
+        {
+            if self.chip.isr & TRANSMITTED == 0 {
+                bus.board.timers.clear(timer);
+            }
+            pending &= !TRANSMITTED;
+        }
+        let level = pending != 0;
         match self.place {
             Place::Pci(slot) => bus.board.set_intx(slot, level),
             Place::Isa { irq, source, .. } => bus.board.irq.set(irq, source, level),
@@ -115,9 +142,20 @@ impl Ne2k {
         self.cards.iter_mut().find(|card| card.number == number)
     }
 
-    /// Takes frames from the back ends, as many as the guest is ready for; the others wait. Called whenever
-    /// the host is served.
+    /// Has back ends pass on the frames that they have gathered.
+    pub fn flush(&mut self, host: &mut Host) {
+        for card in self.cards.iter_mut().filter(|card| card.gathered) {
+            card.gathered = false;
+            if let Some(network) = host.networks.get_mut(card.number) {
+                network.flush();
+            }
+        }
+    }
+
+    /// Sends what is gathered and takes frames from the back ends, as many as the guest is ready for; the others
+    /// wait. Called whenever the host is served.
     pub fn poll(&mut self, bus: &mut Bus<'_>) {
+        self.flush(bus.host);
         let mut buffer = [0; BUFFER];
         for card in &mut self.cards {
             let take = card.intake.look(&card.chip);
@@ -297,7 +335,7 @@ impl Device for Ne2k {
             };
             let translator = Translator::new(MacPair::same(card.mac));
             let (chip, intake) = (Chip::new(card.mac), Intake::default());
-            cards.push(Card { chip, translator, place, intake, waiting: false, number });
+            cards.push(Card { chip, translator, place, intake, waiting: false, gathered: false, number });
         }
         let mut rom = config.network_rom.clone();
         claim_rom(&mut rom);
@@ -329,8 +367,14 @@ impl Device for Ne2k {
     fn write(&mut self, port: u16, width: Width, value: u32, bus: &mut Bus<'_>) {
         let Some((card, offset)) = self.find(port, bus) else { return };
         let network = bus.host.networks.get_mut(card.number).map(|network| &mut **network);
-        let mut wire = Outbound { translator: &mut card.translator, network };
+        let mut wire = Outbound { translator: &mut card.translator, network, gathered: &mut card.gathered };
+        let before = card.chip.isr;
         card.chip.write(offset, width, value, &mut wire);
+        if card.chip.isr & !before & TRANSMITTED != 0
+            && let Some(timer) = card.timer()
+        {
+            bus.board.timers.set(timer, bus.board.now + TRANSMISSION);
+        }
         if card.waiting && intake::is_ready(&card.chip) {
             // What the guest kept waiting need not wait for the next regular look.
             card.waiting = false;
@@ -339,7 +383,11 @@ impl Device for Ne2k {
         card.settle(bus);
     }
 
-    fn expire(&mut self, _timer: Timer, _bus: &mut Bus<'_>) {}
+    fn expire(&mut self, timer: Timer, bus: &mut Bus<'_>) {
+        for card in self.cards.iter().filter(|card| card.timer() == Some(timer)) {
+            card.settle(bus);
+        }
+    }
 
     /// The address on the wire is not saved: each clone gets its own when it is restored.
     fn archive(&mut self, a: &mut Archive<'_>) {

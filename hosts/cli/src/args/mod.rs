@@ -53,6 +53,6 @@ pub(crate) enum Command {
     Trace(Box<trace::TraceArgs>),
     /// Serve the page that runs machines in a browser, with the demo's guest, firmware and a relay
     Serve(Box<serve::ServeArgs>),
-    /// Measure small programs natively, in a machine of ours and under QEMU
+    /// Measure programs natively, in a machine of ours, under QEMU and in v86
     Bench(bench::BenchArgs),
 }

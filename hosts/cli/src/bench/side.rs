@@ -1,158 +1,161 @@
-//! One way to run the loads: a child whose lines say when to look at its CPU time.
+//! Where loads run: this host, our machine, or a peer of it.
 
 use crate::outcome::Failure;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-/// CPU time of each load, in the order in which they ran.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Times {
-    /// Kind, name, time and result of each.
-    pub(super) loads: Vec<Load>,
-    /// From the start of the program to the first load.
-    pub(super) start: Duration,
-}
+/// RAM of the guests, in MiB.
+const MEMORY: &str = "512";
+const CONSOLE: &str = "console=ttyS0 quiet";
 
-#[derive(Clone, Debug)]
-pub(super) struct Load {
-    pub(super) kind: String,
-    pub(super) name: String,
-    pub(super) time: Duration,
-    /// What it computed: the same on all sides.
-    pub(super) result: String,
-}
-
-impl Times {
-    /// Keeps the least of several runs.
-    pub(super) fn merge(&mut self, other: Self) {
-        if self.loads.is_empty() {
-            *self = other;
-            return;
-        }
-        self.start = self.start.min(other.start);
-        for (ours, theirs) in self.loads.iter_mut().zip(other.loads) {
-            ours.time = ours.time.min(theirs.time);
-        }
-    }
-}
-
-/// How to start a side.
+/// One column of the table.
 pub(super) struct Side {
     pub(super) name: &'static str,
-    program: std::path::PathBuf,
-    arguments: Vec<String>,
+    /// The same with its version.
+    pub(super) version: String,
+    how: How,
 }
 
-const MEMORY: &str = "256M";
-const APPEND: &str = "console=ttyS0 quiet";
+enum How {
+    /// In a changed root.
+    Native(PathBuf),
+    Ours {
+        program: PathBuf,
+        engine: &'static str,
+    },
+    Qemu(PathBuf),
+    /// The folder with the script that runs it, and the package.
+    V86(PathBuf),
+}
+
+/// What a guest starts from.
+#[derive(Clone, Copy)]
+pub(super) struct Boot<'a> {
+    pub(super) kernel: &'a Path,
+    pub(super) initrd: &'a Path,
+    /// Argument of init.
+    pub(super) loads: &'a str,
+}
 
 impl Side {
-    /// The loads as a program of this host.
-    pub(super) fn native(program: &Path, only: &[String]) -> Self {
-        Self { name: "native", program: program.to_owned(), arguments: only.to_vec() }
+    /// The loads as programs of this host.
+    pub(super) fn native(root: &Path) -> Self {
+        Self { name: "native", version: uname(), how: How::Native(root.to_owned()) }
     }
 
     /// The loads in a machine of ours.
-    pub(super) fn ours(
-        name: &'static str,
-        program: &Path,
-        kernel: &Path,
-        initrd: &Path,
-        engine: &str,
-    ) -> Self {
-        let words = ["run", "--engine", engine, "-m", MEMORY, "--serial", "stdio", "--display", "none"];
-        Self { name, program: program.to_owned(), arguments: Self::boot(&words, kernel, initrd) }
+    pub(super) fn ours(name: &'static str, program: &Path, engine: &'static str) -> Self {
+        let version = format!("nomad86 {}, --engine {engine}", env!("CARGO_PKG_VERSION"));
+        Self { name, version, how: How::Ours { program: program.to_owned(), engine } }
     }
 
-    /// The loads in a guest of QEMU without hardware virtualisation.
-    pub(super) fn qemu(program: &Path, kernel: &Path, initrd: &Path) -> Self {
-        let words =
-            ["-accel", "tcg", "-m", MEMORY, "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"];
-        Self { name: "qemu", program: program.to_owned(), arguments: Self::boot(&words, kernel, initrd) }
+    /// QEMU without hardware virtualisation, or why not.
+    pub(super) fn qemu() -> Result<Self, String> {
+        let program =
+            on_path("qemu-system-i386").ok_or("qemu-system-i386 is not here (package qemu-system-x86)")?;
+        let version = first_line(Command::new(&program).arg("--version"))?;
+        Ok(Self { name: "QEMU TCG", version: format!("{version}, -accel tcg"), how: How::Qemu(program) })
     }
 
-    fn boot(words: &[&str], kernel: &Path, initrd: &Path) -> Vec<String> {
-        let mut arguments: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        for (option, value) in [("-kernel", kernel), ("-initrd", initrd)] {
-            arguments.extend([option.to_owned(), value.display().to_string()]);
-        }
-        arguments.extend(["-append".to_owned(), APPEND.to_owned()]);
-        arguments
+    /// v86 in Node.js, or why not.
+    pub(super) fn v86(folder: &Path) -> Result<Self, String> {
+        let node = on_path("node").ok_or("node is not here (package nodejs)")?;
+        let package = folder.join("node_modules/v86/package.json");
+        let text = std::fs::read_to_string(&package)
+            .map_err(|_| format!("its npm package is not here (npm ci in {})", folder.display()))?;
+        let json: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", package.display()))?;
+        let version = json["version"].as_str().unwrap_or("of an unknown version");
+        let node = first_line(Command::new(node).arg("--version"))?;
+        Ok(Self {
+            name: "v86",
+            version: format!("v86 {version}, Node.js {node}"),
+            how: How::V86(folder.to_owned()),
+        })
     }
 
-    /// Runs it to its end.
-    pub(super) fn run(&self) -> Result<Times, Failure> {
-        let failed = |error: std::io::Error| Failure::host(format!("{}: {error}", self.program.display()));
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(failed)?;
-        let result = self.watch(&mut child);
-        // It has said all that is wanted.
-        let _ = child.kill();
-        let _ = child.wait();
-        result
+    pub(super) fn is_native(&self) -> bool {
+        matches!(self.how, How::Native(_))
     }
 
-    fn watch(&self, child: &mut Child) -> Result<Times, Failure> {
-        let failed = |what: &str| Failure::host(format!("bench: {}: {what}", self.name));
-        let Some(out) = child.stdout.take() else { return Err(failed("it has no output")) };
-        let mut times = Times::default();
-        let mut before = Duration::ZERO;
-        for line in BufReader::new(out).split(b'\n') {
-            let line = line.map_err(|error| failed(&error.to_string()))?;
-            let line = String::from_utf8_lossy(&line);
-            let Some((_, said)) = line.split_once("bench ") else { continue };
-            let now = cpu_time(child.id()).map_err(|error| failed(&error.to_string()))?;
-            let words: Vec<&str> = said.split_whitespace().collect();
-            match words[..] {
-                ["ready"] => times.start = now,
-                ["begin", kind, name] => {
-                    let (kind, name) = (kind.to_owned(), name.to_owned());
-                    times.loads.push(Load { kind, name, time: Duration::ZERO, result: String::new() });
-                    before = now;
-                }
-                ["end", name, result] => match times.loads.last_mut() {
-                    Some(load) if load.name == name => {
-                        load.time = now.saturating_sub(before);
-                        load.result = result.to_owned();
-                    }
-                    _ => return Err(failed("a load ended that had not begun")),
-                },
-                ["done"] => return Ok(times),
-                _ => {}
+    /// A command that runs loads and says on its output what it does.
+    pub(super) fn command(&self, boot: Boot<'_>) -> Command {
+        let append = match boot.loads {
+            "" => CONSOLE.to_owned(),
+            loads => format!("{CONSOLE} -- {loads}"),
+        };
+        match &self.how {
+            How::Native(root) => changed_root(root, boot.loads),
+            How::Ours { program, engine } => {
+                let mut command = Command::new(program);
+                command.args(["run", "--engine", engine, "-m", MEMORY, "--nic", "none"]);
+                command.args(["--serial", "stdio", "--display", "none", "--no-reboot"]);
+                linux(command, boot, &append)
+            }
+            How::Qemu(program) => {
+                let mut command = Command::new(program);
+                command.args(["-accel", "tcg", "-m", MEMORY, "-nodefaults", "-nographic", "-no-reboot"]);
+                command.args(["-serial", "stdio"]);
+                linux(command, boot, &append)
+            }
+            How::V86(folder) => {
+                let mut command = Command::new("node");
+                command.args(["--experimental-websocket", "--no-warnings"]).arg(folder.join("client.mjs"));
+                command.args([boot.kernel, boot.initrd]).args(["", MEMORY, &append]).current_dir(folder);
+                // It runs while its input is open.
+                command.stdin(Stdio::piped());
+                command
             }
         }
-        Err(failed("it ended before the loads did"))
     }
 }
 
-/// CPU time that a child and its ended children have used.
-fn cpu_time(id: u32) -> std::io::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The second field is a name in parentheses that may hold spaces; times are fields 14–17, in 1/100 s.
-    let ticks: u64 = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(11)
-        .take(4)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    // Finer, for the process alone.
-    let ended = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(13).take(2);
-    let ended: u64 = ended.filter_map(|field| field.parse::<u64>().ok()).sum();
-    let mut fine = 0;
-    for task in std::fs::read_dir(format!("/proc/{id}/task"))? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        fine += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+fn linux(mut command: Command, boot: Boot<'_>, append: &str) -> Command {
+    command.arg("-kernel").arg(boot.kernel).arg("-initrd").arg(boot.initrd).args(["-append", append]);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The driver with the tree as its root, in namespaces of its own: what is mounted goes away with it.
+fn changed_root(root: &Path, loads: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let root_user = first_line(Command::new("id").arg("-u")).is_ok_and(|id| id == "0");
+    if !root_user {
+        command.arg("--map-root-user");
     }
-    let coarse = Duration::from_millis(ticks * 10);
-    Ok(if fine == 0 { coarse } else { Duration::from_nanos(fine) + Duration::from_millis(ended * 10) })
+    command.args(["--mount", "--", "/bin/sh", "-c"]);
+    command.arg(
+        "mount --rbind /dev \"$0/dev\" && mount --rbind /proc \"$0/proc\" && mount -t tmpfs tmpfs \"$0/tmp\" \
+         && exec chroot \"$0\" /init \"$1\"",
+    );
+    command.arg(root).arg(loads).stdin(Stdio::null());
+    command
+}
+
+fn uname() -> String {
+    first_line(Command::new("uname").args(["-srm"])).unwrap_or_default()
+}
+
+/// The first line that a program prints.
+fn first_line(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{name}: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned())
+}
+
+/// A program of the search path.
+fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+/// Where the script for v86 is kept, in the source tree that this was built from.
+pub(super) fn v86_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../native/tests/v86")
+}
+
+/// The running program.
+pub(super) fn ourselves() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::host(format!("nomad86 itself: {error}")))
 }

@@ -7,11 +7,12 @@
 //! Not supported: systems without apt (they are told which files to pass instead), Debian releases that
 //! have no 32-bit kernel any more.
 
+use super::apt::{Apt, make_folder, write};
 use super::{modules, root, tar};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::fs;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -148,13 +149,17 @@ pub fn debian(cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Guest,
     if let Some(guest) = cached(&folder) {
         return Ok(guest);
     }
-    let work = Work::new(cache)?;
-    let packages = fetch(&work.0, progress)?;
+    progress(Progress::Lists(0));
+    let apt = Apt::new(cache, &mut |percent| progress(Progress::Lists(percent)))?;
+    let kernel = apt.depends(KERNEL)?.into_iter().find(|package| package.starts_with("linux-image-"));
+    let kernel = kernel.ok_or_else(|| apt.missing(KERNEL, ""))?;
+    progress(Progress::Packages(0));
+    let packages = apt.download(&[&kernel, BUSYBOX], &mut |percent| progress(Progress::Packages(percent)))?;
     progress(Progress::Unpack);
     let parts = unpack(&packages)?;
     progress(Progress::Build);
     let initrd = root::initramfs(&parts);
-    let made = work.0.join("made");
+    let made = apt.folder().join("made");
     make_folder(&made)?;
     write(&made.join("vmlinuz"), &parts.kernel)?;
     write(&made.join("initrd"), &initrd)?;
@@ -172,116 +177,6 @@ fn cached(folder: &Path) -> Option<Guest> {
     let version = fs::read_to_string(folder.join("version")).ok()?;
     let guest = Guest { kernel: folder.join("vmlinuz"), initrd: folder.join("initrd"), version };
     (guest.kernel.is_file() && guest.initrd.is_file()).then_some(guest)
-}
-
-/// A folder of this process that goes away with it.
-struct Work(PathBuf);
-
-impl Work {
-    fn new(cache: &Path) -> Result<Self, GuestError> {
-        let folder = cache.join(format!("fetching-{}", std::process::id()));
-        make_folder(&folder)?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Fetches the packages and returns their files.
-fn fetch(work: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Vec<PathBuf>, GuestError> {
-    for folder in ["lists/partial", "cache/archives/partial", "packages"] {
-        make_folder(&work.join(folder))?;
-    }
-    write(&work.join("status"), b"")?;
-    progress(Progress::Lists(0));
-    // One list that cannot be had (out of step with its release file, say) does not matter while the
-    // packages are in another: the outcome shows when they are asked for.
-    let said = apt(work, "apt-get", &["update"], &mut |percent| progress(Progress::Lists(percent)))?.said;
-    let answer = apt(work, "apt-cache", &["depends", KERNEL], &mut |_| ())?;
-    let kernel = answer
-        .output
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .find(|package| package.starts_with("linux-image-"))
-        .ok_or_else(|| GuestError::Package(KERNEL.to_owned(), first_line(&said)))?
-        .to_owned();
-    progress(Progress::Packages(0));
-    let mut report = |percent| progress(Progress::Packages(percent));
-    let answer = apt(work, "apt-get", &["download", &kernel, BUSYBOX], &mut report)?;
-    let folder = work.join("packages");
-    let failed = |error| GuestError::File(folder.clone(), error);
-    let mut packages = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(failed)? {
-        packages.push(entry.map_err(failed)?.path());
-    }
-    if packages.len() == 2 {
-        Ok(packages)
-    } else {
-        Err(GuestError::Package(format!("{kernel} or {BUSYBOX}"), first_line(&answer.said)))
-    }
-}
-
-struct Answer {
-    output: String,
-    said: String,
-}
-
-/// Runs one of apt's programs on lists and cache of our own.
-fn apt(
-    work: &Path,
-    program: &'static str,
-    arguments: &[&str],
-    percent: &mut dyn FnMut(u8),
-) -> Result<Answer, GuestError> {
-    let errors = work.join("errors");
-    let error_file = File::create(&errors).map_err(|error| GuestError::File(errors.clone(), error))?;
-    let mut command = Command::new(program);
-    for (name, value) in
-        [("Dir::State::Lists", "lists"), ("Dir::Cache", "cache"), ("Dir::State::status", "status")]
-    {
-        command.arg(format!("-o{name}={}", work.join(value).display()));
-    }
-    for option in [
-        "APT::Architecture=i386",
-        "APT::Architectures=i386",
-        "APT::Status-Fd=1",
-        "APT::Sandbox::User=root",
-        "Acquire::Languages=none",
-        "Acquire::Retries=2",
-        "Acquire::http::Timeout=20",
-        "Acquire::https::Timeout=20",
-    ] {
-        command.arg(format!("-o{option}"));
-    }
-    command.args(arguments).env("LC_ALL", "C").current_dir(work.join("packages"));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(error_file);
-    let missing = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => GuestError::Missing(program),
-        _ => GuestError::File(program.into(), error),
-    };
-    let mut child = command.spawn().map_err(missing)?;
-    let mut output = String::new();
-    for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
-        let Ok(line) = line else { break };
-        // dlstatus:FILE:PERCENT:WHAT
-        match line.strip_prefix("dlstatus:").and_then(|rest| rest.split(':').nth(1)) {
-            Some(number) => percent(number.parse::<f32>().map_or(0, |p| p.clamp(0.0, 100.0) as u8)),
-            None => output.extend([&line, "\n"]),
-        }
-    }
-    child.wait().map_err(|error| GuestError::File(program.into(), error))?;
-    let said =
-        fs::read(&errors).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    Ok(Answer { output, said })
-}
-
-/// The first error among what apt said.
-fn first_line(said: &str) -> String {
-    said.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or_default().to_owned()
 }
 
 /// What of the packages goes into the guest.
@@ -404,14 +299,6 @@ fn filter(program: &'static str, input: &[u8]) -> Result<Vec<u8>, GuestError> {
     }
 }
 
-fn make_folder(path: &Path) -> Result<(), GuestError> {
-    fs::create_dir_all(path).map_err(|error| GuestError::File(path.to_owned(), error))
-}
-
-fn write(path: &Path, contents: &[u8]) -> Result<(), GuestError> {
-    fs::write(path, contents).map_err(|error| GuestError::File(path.to_owned(), error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -431,11 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_the_package_manager_are_told_without_its_prefix() {
-        assert_eq!(
-            first_line("W: something\nE: Unable to locate package\nE: more"),
-            "Unable to locate package"
-        );
+    fn errors_say_what_to_do() {
         let error = GuestError::Package("linux-image-686".into(), String::new());
         assert!(error.to_string().contains("is the network up?"));
         assert!(GuestError::Missing("apt-get").to_string().contains("--initrd"));

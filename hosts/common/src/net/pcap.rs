@@ -266,6 +266,15 @@ impl<N: Network> Network for Recorder<N> {
         self.network.transmit(frame);
     }
 
+    fn gather(&mut self, frame: &[u8]) {
+        self.capture.record(self.interface, Direction::Outbound, frame);
+        self.network.gather(frame);
+    }
+
+    fn flush(&mut self) {
+        self.network.flush();
+    }
+
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let frame = self.network.receive(buffer)?;
         self.capture.record(self.interface, Direction::Inbound, frame);

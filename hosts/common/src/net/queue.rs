@@ -5,9 +5,12 @@
 
 use super::bell::Bell;
 use super::{MAX_FRAME, MIN_FRAME};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Frames that are gathered at most before the bell rings for them.
+pub const GATHERED: usize = 16;
 
 /// What became of a frame that was put into a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +37,8 @@ struct Shared {
     ring: Mutex<Ring>,
     /// How many frames there are, to be read without the lock.
     len: AtomicUsize,
+    /// Frames came to an empty queue, and the bell has not rung for them yet.
+    owed: AtomicBool,
     dropped: AtomicU64,
 }
 
@@ -57,7 +62,12 @@ impl FrameQueue {
     pub fn new(capacity: usize, bell: Bell) -> Self {
         let slot = Slot { at: None, len: 0, bytes: [0; MAX_FRAME] };
         let ring = Ring { slots: vec![slot; capacity.max(1)].into_boxed_slice(), head: 0, len: 0 };
-        let shared = Shared { ring: Mutex::new(ring), len: AtomicUsize::new(0), dropped: AtomicU64::new(0) };
+        let shared = Shared {
+            ring: Mutex::new(ring),
+            len: AtomicUsize::new(0),
+            owed: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+        };
         Self { shared: Arc::new(shared), bell }
     }
 
@@ -69,15 +79,27 @@ impl FrameQueue {
 
     /// Puts a frame at the end; a full queue loses its oldest one.
     pub fn push(&self, frame: &[u8]) -> Put {
-        self.put(frame, true)
+        self.put(frame, true, 1)
+    }
+
+    /// As [`Self::push`], but the bell waits for [`Self::flush`], or until [`GATHERED`] frames are there.
+    pub fn gather(&self, frame: &[u8]) -> Put {
+        self.put(frame, true, GATHERED)
+    }
+
+    /// Rings the bell for frames that were gathered.
+    pub fn flush(&self) {
+        if self.shared.owed.swap(false, Ordering::AcqRel) && !self.is_empty() {
+            self.bell.ring();
+        }
     }
 
     /// Puts a frame at the end if there is room.
     pub fn offer(&self, frame: &[u8]) -> Put {
-        self.put(frame, false)
+        self.put(frame, false, 1)
     }
 
-    fn put(&self, frame: &[u8], displace: bool) -> Put {
+    fn put(&self, frame: &[u8], displace: bool, gathered: usize) -> Put {
         if !(MIN_FRAME..=MAX_FRAME).contains(&frame.len()) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return Put::Size;
@@ -102,8 +124,11 @@ impl FrameQueue {
         slot.bytes[..frame.len()].copy_from_slice(frame);
         ring.len += 1;
         self.shared.len.store(ring.len, Ordering::Release);
+        let owed = was_empty || self.shared.owed.load(Ordering::Relaxed);
+        let rings = owed && ring.len >= gathered.min(capacity);
+        self.shared.owed.store(owed && !rings, Ordering::Release);
         drop(ring);
-        if was_empty {
+        if rings {
             self.bell.ring();
         }
         outcome
@@ -252,13 +277,51 @@ mod tests {
         assert_eq!(queue.pop(&mut [0; 100]).unwrap()[0], 2);
     }
 
-    #[test]
-    fn the_bell_rings_when_the_queue_stops_being_empty() {
+    fn counting_bell() -> (Arc<AtomicUsize>, Bell) {
         let rung = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&rung);
         let bell = Bell::new(move || {
             counter.fetch_add(1, Ordering::SeqCst);
         });
+        (rung, bell)
+    }
+
+    #[test]
+    fn the_bell_rings_once_for_frames_that_were_gathered() {
+        let (rung, bell) = counting_bell();
+        let queue = FrameQueue::new(64, bell);
+        let rings = || rung.swap(0, Ordering::SeqCst);
+        queue.flush();
+        queue.gather(&frame(1, 60));
+        queue.gather(&frame(1, 60));
+        assert_eq!(rings(), 0);
+        queue.flush();
+        queue.flush();
+        queue.gather(&frame(1, 60));
+        queue.flush();
+        assert_eq!(rings(), 1, "who has not emptied it yet needs no second bell");
+        while queue.pop(&mut [0; 100]).is_some() {}
+        for _ in 0..GATHERED {
+            queue.gather(&frame(1, 60));
+        }
+        assert_eq!(rings(), 1, "these are many");
+        queue.flush();
+        while queue.pop(&mut [0; 100]).is_some() {}
+        queue.gather(&frame(1, 60));
+        assert!(queue.pop(&mut [0; 100]).is_some());
+        queue.flush();
+        assert_eq!(rings(), 0, "its reader was awake");
+        queue.gather(&frame(1, 60));
+        queue.push(&frame(1, 60));
+        assert_eq!(rings(), 1);
+        let (rung, bell) = counting_bell();
+        FrameQueue::new(1, bell).gather(&frame(1, 60));
+        assert_eq!(rung.load(Ordering::SeqCst), 1, "there is no room for many");
+    }
+
+    #[test]
+    fn the_bell_rings_when_the_queue_stops_being_empty() {
+        let (rung, bell) = counting_bell();
         let queue = FrameQueue::new(4, bell);
         queue.push(&frame(1, 60));
         queue.push(&frame(1, 60));

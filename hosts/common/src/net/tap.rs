@@ -82,6 +82,14 @@ impl Network for Tap {
         self.outbox.push(frame);
     }
 
+    fn gather(&mut self, frame: &[u8]) {
+        self.outbox.gather(frame);
+    }
+
+    fn flush(&mut self) {
+        self.outbox.flush();
+    }
+
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         self.inbox.pop(buffer)
     }

@@ -4,7 +4,9 @@
 //! `NOMAD86_NET_MIB` sets the size of a transfer in MiB (default 4), `NOMAD86_ENGINE=interp` interprets.
 #![cfg(target_os = "linux")]
 
+mod account;
 mod cutter;
+mod flood;
 mod namespace;
 mod server;
 

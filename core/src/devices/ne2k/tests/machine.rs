@@ -18,6 +18,7 @@ use std::rc::Rc;
 struct Cable {
     out: Vec<Vec<u8>>,
     inward: VecDeque<Vec<u8>>,
+    flushes: usize,
 }
 
 struct Plug(Rc<RefCell<Cable>>);
@@ -25,6 +26,10 @@ struct Plug(Rc<RefCell<Cable>>);
 impl Network for Plug {
     fn transmit(&mut self, frame: &[u8]) {
         self.0.borrow_mut().out.push(frame.to_vec());
+    }
+
+    fn flush(&mut self) {
+        self.0.borrow_mut().flushes += 1;
     }
 
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
@@ -114,7 +119,14 @@ impl Pc {
     }
 
     /// The guest sends a frame from its address.
+    /// Sends a frame and acknowledges its interrupt.
     fn send(&mut self, destination: MacAddress) -> Vec<u8> {
+        let bytes = self.transmit(destination);
+        self.outb(7, 0x42);
+        bytes
+    }
+
+    fn transmit(&mut self, destination: MacAddress) -> Vec<u8> {
         let mut bytes = frame(destination, 60);
         bytes[6..12].copy_from_slice(&MAC.0);
         for (offset, value) in [(0, START), (0x0A, 60), (0x0B, 0), (8, 0), (9, 0x40), (0, 0x12)] {
@@ -123,7 +135,7 @@ impl Pc {
         for byte in &bytes {
             self.outb(0x10, *byte);
         }
-        for (offset, value) in [(0, START), (4, 0x40), (5, 60), (6, 0), (0, START | cr::TXP), (7, 0x42)] {
+        for (offset, value) in [(0, START), (4, 0x40), (5, 60), (6, 0), (0, START | cr::TXP)] {
             self.outb(offset, value);
         }
         bytes
@@ -197,6 +209,43 @@ fn frames_pass_between_guest_and_cable_and_interrupt() {
     assert_eq!(pc.packet(0x4D), (MAC, PEER));
     pc.outb(7, 0xFF);
     assert_eq!(pc.board.irq.levels(), 0);
+}
+
+#[test]
+fn the_interrupt_after_a_transmission_comes_a_moment_later() {
+    let mut pc = Pc::with_pci_card();
+    pc.board.write_pci(Slot::ISA, 0x60, &[11, 11, 11, 11]);
+    // As Linux does: the card's interrupts are masked while it starts the transmitter.
+    pc.outb(0x0F, 0);
+    pc.transmit(PEER);
+    pc.outb(0x0F, 0x3F);
+    assert_eq!(pc.inb(7) & 0x02, 0x02, "it has been sent");
+    assert_eq!(pc.board.irq.levels(), 0);
+    pc.board.now = pc.board.now + crate::devices::ne2k::TRANSMISSION;
+    let (timer, _) = pc.board.timers.pop(pc.board.now).expect("the interrupt is due");
+    pc.ne2k.expire(timer, &mut Bus { board: &mut pc.board, host: &mut pc.host });
+    assert_eq!(pc.board.irq.levels(), 1 << 11);
+    pc.outb(7, 0x02);
+    assert_eq!(pc.board.irq.levels(), 0);
+
+    // A packet that comes meanwhile interrupts at once, and what is acknowledged then needs no more.
+    pc.transmit(PEER);
+    pc.arrive(MAC, PEER);
+    assert_eq!(pc.board.irq.levels(), 1 << 11);
+    pc.outb(7, 0x03);
+    assert_eq!(pc.board.irq.levels(), 0);
+    assert_eq!(pc.board.timers.get(timer), None);
+}
+
+#[test]
+fn frames_are_passed_on_together_when_the_host_is_served() {
+    let mut pc = Pc::with_pci_card();
+    pc.send(PEER);
+    pc.send(PEER);
+    assert_eq!(pc.cables[0].borrow().flushes, 0);
+    pc.poll();
+    pc.poll();
+    assert_eq!(pc.cables[0].borrow().flushes, 1);
 }
 
 #[test]

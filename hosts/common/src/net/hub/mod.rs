@@ -143,7 +143,8 @@ impl Hub {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forward(&self, from: u32, frame: &[u8]) {
+    /// Takes a frame from a port; `put` puts it into the queue of another.
+    fn forward(&self, from: u32, frame: &[u8], put: fn(&FrameQueue, &[u8]) -> Put) {
         let counters = &self.shared.counters;
         let (Some(destination), Some(source)) = (Mac::destination(frame), Mac::source(frame)) else {
             return count(&counters.bad_size);
@@ -162,7 +163,7 @@ impl Hub {
         }
         let deliver = |queue: &FrameQueue| {
             count(&counters.delivered);
-            if queue.push(frame) == Put::Displaced {
+            if put(queue, frame) == Put::Displaced {
                 count(&counters.displaced);
             }
         };
@@ -210,7 +211,15 @@ impl HubPort {
 
 impl Network for HubPort {
     fn transmit(&mut self, frame: &[u8]) {
-        self.hub.forward(self.number, frame);
+        self.hub.forward(self.number, frame, FrameQueue::push);
+    }
+
+    fn gather(&mut self, frame: &[u8]) {
+        self.hub.forward(self.number, frame, FrameQueue::gather);
+    }
+
+    fn flush(&mut self) {
+        self.hub.lock().ports.values().for_each(FrameQueue::flush);
     }
 
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {

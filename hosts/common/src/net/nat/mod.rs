@@ -169,6 +169,14 @@ impl Network for Nat {
         self.from_guest.push(frame);
     }
 
+    fn gather(&mut self, frame: &[u8]) {
+        self.from_guest.gather(frame);
+    }
+
+    fn flush(&mut self) {
+        self.from_guest.flush();
+    }
+
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         let frame = self.to_guest.pop(buffer)?;
         if self.to_guest.len() <= QUEUE / 4 && self.shared.starving.swap(false, Ordering::SeqCst) {

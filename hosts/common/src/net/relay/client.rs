@@ -214,13 +214,27 @@ impl RelayClient {
     }
 }
 
-impl Network for RelayClient {
-    fn transmit(&mut self, frame: &[u8]) {
+impl RelayClient {
+    fn put(&self, frame: &[u8], put: fn(&FrameQueue, &[u8]) -> Put) {
         let fits = frame.len() >= MIN_FRAME && frame.len() <= longest(frame);
         if !fits {
             return count(&self.shared.counters.dropped_size);
         }
-        self.outbox.push(frame);
+        put(&self.outbox, frame);
+    }
+}
+
+impl Network for RelayClient {
+    fn transmit(&mut self, frame: &[u8]) {
+        self.put(frame, FrameQueue::push);
+    }
+
+    fn gather(&mut self, frame: &[u8]) {
+        self.put(frame, FrameQueue::gather);
+    }
+
+    fn flush(&mut self) {
+        self.outbox.flush();
     }
 
     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
