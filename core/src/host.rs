@@ -68,6 +68,32 @@ pub trait Clock {
 }
 
 /// An Ethernet segment: frames without preamble and CRC.
+/// ```
+/// use nomad86::host::Network;
+/// use std::collections::VecDeque;
+///
+/// /// Sends each frame back to where it came from.
+/// #[derive(Default)]
+/// struct Mirror(VecDeque<Vec<u8>>);
+///
+/// impl Network for Mirror {
+///     fn transmit(&mut self, frame: &[u8]) {
+///         let mut frame = frame.to_vec();
+///         frame[..12].rotate_left(6);
+///         if self.0.len() < 64 {
+///             self.0.push_back(frame);
+///         }
+///     }
+///     fn receive<'b>(&mut self, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+///         let frame = self.0.pop_front()?;
+///         buffer[..frame.len()].copy_from_slice(&frame);
+///         Some(&buffer[..frame.len()])
+///     }
+/// }
+/// # let mut mirror = Mirror::default();
+/// # mirror.transmit(&[1; 60]);
+/// # assert!(mirror.receive(&mut [0; 1522]).is_some_and(|frame| frame.len() == 60));
+/// ```
 pub trait Network {
     /// Takes a frame of 14 to 1522 bytes. What cannot be sent is dropped and counted by the back end.
     fn transmit(&mut self, frame: &[u8]);
@@ -137,6 +163,35 @@ pub enum DiskError {
 /// A medium of 512-byte sectors (a CD is one with four of them to a block).
 ///
 /// Requests are idempotent: a pending one is repeated with the same arguments until it is ready.
+/// ```
+/// use core::task::Poll;
+/// use nomad86::host::{Disk, DiskError};
+///
+/// /// A disk in memory.
+/// struct Memory(Vec<u8>);
+///
+/// impl Memory {
+///     fn part(&mut self, lba: u64, len: usize) -> Result<&mut [u8], DiskError> {
+///         let start = usize::try_from(lba).ok().and_then(|lba| lba.checked_mul(512)).ok_or(DiskError::OutOfRange)?;
+///         self.0.get_mut(start..).and_then(|rest| rest.get_mut(..len)).ok_or(DiskError::OutOfRange)
+///     }
+/// }
+///
+/// impl Disk for Memory {
+///     fn sectors(&self) -> u64 {
+///         (self.0.len() / 512) as u64
+///     }
+///     fn read(&mut self, lba: u64, buffer: &mut [u8]) -> Poll<Result<(), DiskError>> {
+///         Poll::Ready(self.part(lba, buffer.len()).map(|part| buffer.copy_from_slice(part)))
+///     }
+///     fn write(&mut self, lba: u64, data: &[u8]) -> Poll<Result<(), DiskError>> {
+///         Poll::Ready(self.part(lba, data.len()).map(|part| part.copy_from_slice(data)))
+///     }
+/// }
+/// # let mut disk = Memory(vec![0; 1024]);
+/// # assert_eq!(disk.write(1, &[7; 512]), Poll::Ready(Ok(())));
+/// # assert_eq!(disk.read(2, &mut [0; 512]), Poll::Ready(Err(DiskError::OutOfRange)));
+/// ```
 pub trait Disk {
     /// Number of 512-byte sectors.
     fn sectors(&self) -> u64;

@@ -25,7 +25,7 @@ pub enum Exit {
     /// The processor waits for an interrupt; nothing will happen before this instant unless the host has
     /// input for the machine.
     Idle {
-        /// The next deadline.
+        /// The next deadline, which may be later than the end of the budget.
         until: Instant,
     },
     /// The guest switched the machine off.
@@ -73,6 +73,16 @@ const SLICE: u64 = 100_000;
 /// A host clock that jumps further than this was suspended: the guest is not made to catch up. Nor is it made
 /// to wait for one that was set back.
 const PAUSE: u64 = SECOND;
+/// The longest that a host is told to leave an idle machine alone: what is longer looks like a pause.
+const LONGEST_REST: u64 = PAUSE / 2;
+/// By how much the guest's time moves at most from one look at the host's clock to the next while code runs, in
+/// nanoseconds: a host that goes away in the middle of a guest's measurement of one timer by another would spoil
+/// it. What is left is caught up with at the next looks, which are many.
+const STEP: u64 = 500_000;
+/// The same as a part of what is to be caught up with, so that a host that goes away all the time is kept up with.
+const STEP_PART: u64 = 64;
+/// Instructions in which the host's clock may stand still before a call of [`Machine::run`] ends all the same.
+const STANDSTILL: u64 = 1 << 24;
 
 /// No machine runs longer than this, in nanoseconds or instructions, whatever a state image says.
 pub(crate) const LATEST: u64 = 1 << 60;
@@ -95,6 +105,8 @@ struct Time {
     origin: i64,
     /// Host time last seen.
     last: u64,
+    /// Host time that the guest has been shown, behind `last` while the guest catches up.
+    shown: u64,
     /// Virtual time at `count` instructions (virtual clock).
     base: Instant,
     count: u64,
@@ -111,6 +123,7 @@ impl Time {
             mode,
             origin: 0,
             last: 0,
+            shown: 0,
             base: Instant::ZERO,
             count: 0,
             estimate: 10_000,
@@ -122,14 +135,27 @@ impl Time {
     fn at(&mut self, count: u64, host: &mut Host) -> Instant {
         match self.mode {
             ClockMode::Host => {
-                let now = host.clock.now().0.max(self.last);
-                self.last = now;
-                Instant(now.saturating_add_signed(self.origin.saturating_neg()))
+                self.last = host.clock.now().0.max(self.last);
+                let behind = self.last.saturating_sub(self.shown);
+                self.shown += behind.min(STEP.max(behind / STEP_PART));
+                self.guest_time()
             }
             ClockMode::Virtual { picoseconds } => {
                 self.base + (count.wrapping_sub(self.count)).saturating_mul(u64::from(picoseconds)) / 1000
             }
         }
+    }
+
+    /// As [`Self::at`] while nothing executes that could measure how time passes (host clock).
+    fn leap(&mut self, host: &mut Host) -> Instant {
+        self.last = host.clock.now().0.max(self.last);
+        self.shown = self.last;
+        self.guest_time()
+    }
+
+    /// The guest's time when it has been shown the host's.
+    const fn guest_time(&self) -> Instant {
+        Instant(self.shown.saturating_add_signed(self.origin.saturating_neg()))
     }
 
     /// Instructions that fit before `until`.
@@ -295,7 +321,7 @@ impl Machine {
             self.cache.clear(memory);
         }
         while let Some(write) = memory.take_code_write() {
-            self.cache.invalidate(write.page, write.lines, memory, |block| {
+            self.cache.invalidate(write, memory, |block| {
                 if let Some(jit) = &mut self.jit {
                     jit.drop_block(block);
                 }
@@ -343,12 +369,41 @@ impl Machine {
     }
 
     /// Runs for `budget` of virtual time, or until something ends it sooner.
+    /// ```
+    /// # use nomad86::{config::Config, host::Host, machine::{Exit, Machine}, memory::GuestMemory};
+    /// # use std::time::Duration;
+    /// # let mut bios = vec![0xFF; 64 << 10];
+    /// # // STI and HLT with nothing that would interrupt.
+    /// # bios[0xFFF0..0xFFF5].copy_from_slice(&[0xFB, 0xF4, 0xEB, 0xFD, 0x90]);
+    /// # let config = Config { memory: 1 << 20, bios, ..Config::default() };
+    /// # let memory = GuestMemory::allocate(config.memory_needed())?;
+    /// # let mut machine = Machine::new(config, memory)?;
+    /// # let mut host = Host::null();
+    /// loop {
+    ///     match machine.run(&mut host, Duration::from_millis(10)) {
+    ///         // Look at windows, sockets and the like.
+    ///         Exit::Budget | Exit::Reset => {}
+    ///         // Nothing to do for the processor: sleep till then, or until input or a frame comes.
+    ///         Exit::Idle { until } => {
+    ///             let nanoseconds = until.since(machine.now());
+    ///             # let _ = nanoseconds;
+    ///             # break;
+    ///         }
+    ///         end => {
+    ///             println!("{end:?}");
+    ///             break;
+    ///         }
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&mut self, host: &mut Host, budget: Duration) -> Exit {
         self.start(host);
         let mut now = self.time.at(self.cpu.count, host);
         let end = now + budget;
         self.board.now = now;
         self.service(host);
+        let mut moved = self.cpu.count;
         loop {
             self.board.now = now;
             if let Some(exit) = self.boundary(host) {
@@ -365,11 +420,17 @@ impl Machine {
                 }
                 continue;
             }
-            let before = (self.cpu.count, now);
+            let before = (self.cpu.count, self.time.last, now);
             let limit = self.cpu.count + self.time.instructions(now, deadline);
             let stop = self.slice(limit, deadline, host);
             now = self.time.at(self.cpu.count, host);
-            self.time.learn(self.cpu.count - before.0, now.since(before.1));
+            self.time.learn(self.cpu.count - before.0, self.time.last.saturating_sub(before.1));
+            if now != before.2 {
+                moved = self.cpu.count;
+            } else if self.cpu.count - moved > STANDSTILL {
+                self.board.now = now;
+                return Exit::Budget;
+            }
             match stop {
                 Stop::Halt => self.runs.halts += 1,
                 _ if self.cpu.count >= limit => self.runs.deadlines += 1,
@@ -396,7 +457,7 @@ impl Machine {
         let expected = self.time.last;
         if !self.time.started || now > expected.saturating_add(PAUSE) || now < expected {
             self.time.started = true;
-            self.time.last = now;
+            (self.time.last, self.time.shown) = (now, now);
             self.time.origin = now.cast_signed().saturating_sub_unsigned(self.board.now.0);
             self.board.epoch = host.clock.wall().saturating_sub_unsigned(self.board.now.0);
         }
@@ -493,7 +554,7 @@ impl Machine {
                 (deadline >= end).then_some(Exit::Idle { until: end })
             }
             ClockMode::Host => {
-                *now = self.time.at(self.cpu.count, host);
+                *now = self.time.leap(host);
                 if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
                     return Some(Exit::Halted);
                 }
@@ -503,7 +564,8 @@ impl Machine {
                 if self.settle() && self.cpu.interruptible() {
                     return None;
                 }
-                let until = self.next_event().min(end);
+                // Not the end of the budget: a host that has to be woken up costs more than the guest that sleeps.
+                let until = self.next_event().min(end.max(*now + LONGEST_REST));
                 (until > *now).then_some(Exit::Idle { until })
             }
         }
@@ -761,6 +823,54 @@ impl Io for Platform<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::rc::Rc;
+    use core::cell::Cell;
+
+    /// A clock that is moved by hand.
+    #[derive(Clone, Default)]
+    struct Hand(Rc<Cell<u64>>);
+
+    impl crate::host::Clock for Hand {
+        fn now(&mut self) -> Instant {
+            Instant(self.0.get())
+        }
+        fn wall(&mut self) -> i64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_host_that_went_away_is_caught_up_with_in_small_steps_to_the_last_nanosecond() {
+        let hand = Hand::default();
+        let mut host = Host { clock: Box::new(hand.clone()), ..Host::null() };
+        let mut time = Time::new(ClockMode::Host);
+        let mut look = |passed| {
+            hand.0.set(hand.0.get() + passed);
+            time.at(0, &mut host).0
+        };
+        assert_eq!(look(100_000), 100_000);
+        let mut before = look(30_000_000);
+        assert_eq!(before, 100_000 + STEP);
+        let mut looks = 0;
+        while before < 30_100_000 {
+            let now = look(0);
+            assert!((1..=STEP).contains(&(now - before)));
+            (before, looks) = (now, looks + 1);
+        }
+        assert!(looks < 100, "{looks}");
+        assert_eq!(look(1), 30_100_001);
+        // A host that is away for most of the time: the guest is behind by a bounded time.
+        for _ in 0..1000 {
+            look(10_000_000);
+            for _ in 0..9 {
+                look(100_000);
+            }
+        }
+        let behind = hand.0.get() - look(0);
+        assert!(behind < 100_000_000, "{behind}");
+        // Nothing executes: there is nothing that could notice.
+        assert_eq!(time.leap(&mut host).0, hand.0.get());
+    }
 
     #[test]
     fn an_estimate_that_is_far_too_high_is_put_right() {

@@ -19,6 +19,19 @@ pub type PhysAddr = u64;
 pub const PAGE: usize = 4096;
 
 /// Host memory that holds a machine's memory: aligned to a page, zeroed.
+/// ```
+/// use nomad86::memory::GuestMemory;
+///
+/// let memory = GuestMemory::allocate(16 << 20)?;
+/// assert_eq!(memory.len(), 16 << 20);
+///
+/// // A host without an allocator for so much gives an array: this one is for a microcontroller.
+/// static mut RAM: [u8; 1 << 20] = [0; 1 << 20];
+/// // SAFETY: nobody else uses it.
+/// let memory = GuestMemory::from_static(unsafe { &mut *(&raw mut RAM) });
+/// assert!(memory.len() <= 1 << 20, "whole pages of it");
+/// # Ok::<(), nomad86::memory::OutOfMemory>(())
+/// ```
 pub struct GuestMemory {
     base: NonNull<u8>,
     len: usize,
@@ -155,6 +168,10 @@ pub struct CodeWrite {
     pub page: u32,
     /// Bit n: the 64-byte line n was touched.
     pub lines: u64,
+    /// Offset in the page of the first byte.
+    pub from: u16,
+    /// Offset behind the last one.
+    pub to: u16,
 }
 
 const PENDING: usize = 64;
@@ -197,7 +214,7 @@ impl Memory {
             code_lines: vec![0; pages],
             low: Box::new([LowPage { read: Target::None, write: Target::None }; 256]),
             windows: Vec::with_capacity(32),
-            code_writes: [CodeWrite { page: 0, lines: 0 }; PENDING],
+            code_writes: [CodeWrite { page: 0, lines: 0, from: 0, to: 0 }; PENDING],
             code_write_count: 0,
             code_overflow: false,
             a20: true,
@@ -431,7 +448,9 @@ impl Memory {
                     let lines = (u64::MAX << first) & (u64::MAX >> (63 - last));
                     let hit = lines & self.code_lines[page];
                     if hit != 0 {
-                        self.queue_code_write(page as u32, hit);
+                        let (from, to) = (at - page * PAGE, stop - page * PAGE);
+                        let (from, to) = (from as u16, to as u16);
+                        self.queue_code_write(CodeWrite { page: page as u32, lines: hit, from, to });
                     }
                 }
             }
@@ -439,12 +458,13 @@ impl Memory {
         }
     }
 
-    fn queue_code_write(&mut self, page: u32, lines: u64) {
+    fn queue_code_write(&mut self, write: CodeWrite) {
         let queued = &mut self.code_writes[..self.code_write_count];
-        if let Some(same) = queued.iter_mut().find(|w| w.page == page) {
-            same.lines |= lines;
+        if let Some(same) = queued.iter_mut().find(|w| w.page == write.page) {
+            same.lines |= write.lines;
+            (same.from, same.to) = (same.from.min(write.from), same.to.max(write.to));
         } else if self.code_write_count < PENDING {
-            self.code_writes[self.code_write_count] = CodeWrite { page, lines };
+            self.code_writes[self.code_write_count] = write;
             self.code_write_count += 1;
         } else {
             self.code_overflow = true;
@@ -487,6 +507,11 @@ impl Memory {
     #[must_use]
     pub fn code_lines(&self, page: u32) -> u64 {
         self.code_lines.get(page as usize).copied().unwrap_or(0)
+    }
+
+    /// Host address of the set of lines of a backing page that hold code.
+    pub(crate) fn code_lines_at(&self, offset: usize) -> usize {
+        self.code_lines.get(offset / PAGE).map_or(0, |lines| core::ptr::from_ref(lines).expose_provenance())
     }
 
     /// Replaces the lines of a backing page that hold code; none clears the page's flag.
@@ -556,7 +581,7 @@ mod tests {
         m.write(0x1_0030, &[1; 0x100]);
         m.write(0x1_0041, &[1]);
         let write = m.take_code_write().unwrap();
-        assert_eq!(write, CodeWrite { page: 0x10, lines: 0b1010 });
+        assert_eq!(write, CodeWrite { page: 0x10, lines: 0b1010, from: 0x30, to: 0x130 });
         assert_eq!(m.take_code_write(), None);
     }
 

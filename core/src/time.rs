@@ -8,6 +8,14 @@ use core::ops::{Add, AddAssign, Sub};
 pub use core::time::Duration;
 
 /// Nanoseconds of virtual time since the machine was built.
+/// ```
+/// use nomad86::time::Instant;
+///
+/// let second = Instant(1_000_000_000);
+/// // The 8254's clock.
+/// assert_eq!(second.ticks(1_193_182), 1_193_182);
+/// assert_eq!(second.since(Instant(999_999_000)), 1000);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(pub u64);
 

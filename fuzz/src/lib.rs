@@ -12,6 +12,7 @@
 //! | `state_image` | images of machines |
 //! | `config` | what a user types |
 
+pub mod card;
 pub mod config;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod engines;

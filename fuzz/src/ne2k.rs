@@ -9,7 +9,7 @@ use nomad86::net::MacAddress;
 const MAC: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 /// Ports of the card.
 const PORTS: u16 = 32;
-const MOST_STEPS: usize = 512;
+const MOST_STEPS: usize = 1024;
 
 /// Checks that only frames leave.
 struct Cable;
@@ -27,14 +27,18 @@ fn image(chip: &mut Chip) -> Vec<u8> {
     bytes
 }
 
-/// Runs an input.
+/// Runs an input: bit 0 of its first byte says that registers come from an image, bit 1 that it is for the cards
+/// of a machine instead of the chip by itself.
 ///
 /// # Panics
 /// When the chip breaks a promise.
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    let mut chip = Chip::new(MAC);
     let kind = input.byte().unwrap_or(0);
+    if kind & 2 != 0 {
+        return crate::card::run(input.rest());
+    }
+    let mut chip = Chip::new(MAC);
     if kind & 1 != 0 {
         let len = usize::from(input.word() & 0x3FF);
         chip.archive(&mut Archive::load(input.slice(len), 1));

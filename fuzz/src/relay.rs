@@ -11,8 +11,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tungstenite::handshake::derive_accept_key;
 
-/// How long anybody waits for the other side.
+/// How long anybody waits for what need not come.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How long for what must, however busy the host is.
+const LIMIT: Duration = Duration::from_secs(60);
 /// Pieces that an input is sent in.
 const PIECES: usize = 32;
 
@@ -26,11 +28,11 @@ fn send(stream: &mut TcpStream, input: &mut Input<'_>) {
     }
 }
 
-/// Reads what there is until the other side is done or takes too long.
-fn drain(stream: &mut TcpStream, until: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+/// Reads what there is until the other side is done or takes longer than `patience`.
+fn drain(stream: &mut TcpStream, patience: Duration, until: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let mut all = Vec::new();
     let mut chunk = [0; 4096];
-    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let _ = stream.set_read_timeout(Some(patience));
     while let Ok(len @ 1..) = stream.read(&mut chunk) {
         all.extend(&chunk[..len]);
         if all.len() > 1 << 20 || until(&all) {
@@ -64,22 +66,38 @@ pub fn server(data: &[u8]) {
         let request = "GET /fuzz HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
         stream.write_all(request.as_bytes()).expect("the relay reads");
-        let answer = drain(&mut stream, header_ends);
+        let answer = drain(&mut stream, LIMIT, header_ends);
         assert!(answer.starts_with(b"HTTP/1.1 101"), "the relay lets clients in");
     }
     send(&mut stream, &mut input);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     // Until it has closed, or as long as it says good-bye.
-    drain(&mut stream, |_| false);
-    let stats = server.stats();
-    assert!(stats.clients <= 64, "clients that are gone are forgotten: {stats:?}");
+    drain(&mut stream, PATIENCE, |_| false);
+    let begun = Instant::now();
+    while server.stats().clients > 64 {
+        assert!(begun.elapsed() < LIMIT, "clients that are gone are forgotten: {:?}", server.stats());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Threads of this process.
+#[cfg(target_os = "linux")]
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// Where threads cannot be counted they are not waited for.
+#[cfg(not(target_os = "linux"))]
+fn threads() -> usize {
+    0
 }
 
 /// A relay that says anything to our client.
 ///
 /// # Panics
-/// When the client does not come, or frames that it hands on are none.
+/// When the client does not come, frames that it hands on are none, or its thread outlives it.
 pub fn client(data: &[u8]) {
+    let before = threads();
     static LISTENER: OnceLock<TcpListener> = OnceLock::new();
     let listener = LISTENER.get_or_init(|| TcpListener::bind("127.0.0.1:0").expect("loopback has a port"));
     let address = listener.local_addr().expect("it is bound");
@@ -90,7 +108,7 @@ pub fn client(data: &[u8]) {
         RelayConfig { pause: (Duration::from_secs(5), Duration::from_secs(5)), ..RelayConfig::new(url) };
     let mut client = RelayClient::start(config, Bell::default()).expect("the system has a thread");
     let (mut stream, _) = listener.accept().expect("the client comes");
-    let request = drain(&mut stream, header_ends);
+    let request = drain(&mut stream, LIMIT, header_ends);
     if options & 1 == 0 {
         let request = String::from_utf8_lossy(&request);
         let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or("");
@@ -105,9 +123,15 @@ pub fn client(data: &[u8]) {
     client.transmit(&[0x42; 60]);
     let _ = stream.shutdown(std::net::Shutdown::Write);
     let end = Instant::now() + PATIENCE;
-    drain(&mut stream, |_| Instant::now() > end);
+    drain(&mut stream, PATIENCE, |_| Instant::now() > end);
     let mut buffer = [0; 1536];
     while let Some(frame) = client.receive(&mut buffer) {
         assert!((60..=1522).contains(&frame.len()), "a frame of {} bytes", frame.len());
+    }
+    drop(client);
+    let begun = Instant::now();
+    while threads() > before {
+        assert!(begun.elapsed() < LIMIT, "the client's thread ends with it");
+        std::thread::sleep(Duration::from_micros(50));
     }
 }

@@ -14,7 +14,7 @@ const LONGEST_WAIT: u64 = 4_000_000;
 /// Deadlines that may come in that time: every chip bounds how often it asks.
 const MOST_DEADLINES: u32 = 40_000;
 /// Steps of one input.
-const MOST_STEPS: usize = 256;
+const MOST_STEPS: usize = 1024;
 
 /// What a family of chips answers to.
 pub struct Family {

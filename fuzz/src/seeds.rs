@@ -75,10 +75,12 @@ fn wait(ns: u32) -> Step {
     Step::Wait(ns)
 }
 
-/// As Linux brings a card up, sends and receives.
-fn ne2k() -> Vec<Vec<u8>> {
-    let mut steps = vec![inb(0x1F), out(0x1F, 0xFF), inb(7)];
-    steps.extend(outs(&[
+/// As Linux brings a card at `base` of its family's ports up.
+fn ne2k_up(base: u8) -> Vec<Step> {
+    let registers =
+        |pairs: &[(u8, u8)]| pairs.iter().map(|(at, value)| out(base + at, *value)).collect::<Vec<_>>();
+    let mut steps = vec![inb(base + 0x1F), out(base + 0x1F, 0xFF), inb(base + 7)];
+    steps.extend(registers(&[
         (0, 0x21),
         (0x0E, 0x49),
         (0x0A, 0x20),
@@ -91,8 +93,8 @@ fn ne2k() -> Vec<Vec<u8>> {
         (9, 0),
         (0, 0x0A),
     ]));
-    steps.extend(many(0x10, Word, 16));
-    steps.extend(outs(&[
+    steps.extend(many(base + 0x10, Word, 16));
+    steps.extend(registers(&[
         (0x0D, 0),
         (0x0C, 4),
         (4, 0x40),
@@ -102,59 +104,153 @@ fn ne2k() -> Vec<Vec<u8>> {
         (7, 0xFF),
         (0, 0x61),
     ]));
-    for (n, byte) in [0x52, 0x54, 0, 0x12, 0x34, 0x56].into_iter().enumerate() {
-        steps.push(out(1 + n as u8, byte));
-    }
-    for n in 0..8 {
-        steps.push(out(8 + n, 0xFF));
-    }
-    steps.extend(outs(&[(7, 0x4D), (0, 0x21), (0x0F, 0x3F), (0, 0x22)]));
-    let up = steps.clone();
+    steps.extend(GUEST.into_iter().enumerate().map(|(n, byte)| out(base + 1 + n as u8, byte)));
+    steps.extend((0..8).map(|n| out(base + 8 + n, 0xFF)));
+    steps.extend(registers(&[(7, 0x4D), (0, 0x21), (0x0F, 0x3F), (0, 0x22)]));
+    steps
+}
+
+/// Remote DMA of `count` bytes at `address` of the card's memory: `command` is 0Ah to read, 12h to write.
+fn ne2k_dma(base: u8, address: u16, count: u16, command: u8) -> Vec<Step> {
+    let ([a, b], [c, d]) = (address.to_le_bytes(), count.to_le_bytes());
+    [(0, 0x22), (0x0A, c), (0x0B, d), (8, a), (9, b), (0, command)]
+        .map(|(at, value)| out(base + at, value))
+        .into()
+}
+
+/// The chip by itself.
+fn ne2k() -> Vec<Vec<u8>> {
+    let up = ne2k_up(0);
     // A frame out.
-    steps.extend(outs(&[
-        (0, 0x22),
-        (8, 0x42),
-        (9, 0),
-        (0, 0x0A),
-        (0x0A, 60),
-        (0x0B, 0),
-        (8, 0),
-        (9, 0x40),
-        (0, 0x12),
-    ]));
+    let mut steps = up.clone();
+    steps.extend(outs(&[(0, 0x22), (8, 0x42), (9, 0), (0, 0x0A)]));
+    steps.extend(ne2k_dma(0, 0x4000, 60, 0x12));
     steps.push(Step::Repeat(0x10, Word, vec![0xAA; 60]));
     steps.extend(outs(&[(7, 0x40), (5, 60), (6, 0), (4, 0x40), (0, 0x26)]));
     steps.push(inb(7));
     let sent = script(&steps);
     // Frames in, read from the ring.
     let mut steps = up.clone();
-    for frame in frames() {
-        steps.push(Step::Outside(frame));
-    }
+    steps.extend(frames().into_iter().map(Step::Outside));
     steps.extend(outs(&[(0, 0x62)]));
     steps.push(inb(7));
-    steps.extend(outs(&[(0, 0x22), (0x0A, 4), (0x0B, 0), (8, 0), (9, 0x4D), (0, 0x0A)]));
+    steps.extend(ne2k_dma(0, 0x4D00, 4, 0x0A));
     steps.extend(many(0x10, Dword, 1));
-    steps.extend(outs(&[(0x0A, 60), (0x0B, 0), (8, 4), (9, 0x4D), (0, 0x0A)]));
+    steps.extend(ne2k_dma(0, 0x4D04, 60, 0x0A));
     steps.extend(many(0x10, Word, 30));
     steps.push(out(3, 0x4E));
     let received = script(&steps);
     // Loopback, overflow, stop in the middle.
-    let mut steps = up;
-    steps.extend(outs(&[
-        (0, 0x21),
-        (0x0D, 2),
-        (0, 0x22),
-        (5, 60),
-        (6, 0),
-        (4, 0x40),
-        (0, 0x26),
-        (0, 0x21),
-        (0x0D, 0),
-    ]));
+    let mut steps = up.clone();
+    for mode in [2, 4, 6] {
+        steps.extend(outs(&[(0, 0x21), (0x0D, mode), (0, 0x22), (5, 60), (6, 0), (4, 0x40), (0, 0x26)]));
+        steps.extend(many(6, Byte, 9));
+    }
+    steps.extend(outs(&[(0, 0x21), (0x0D, 0), (0, 0x22)]));
     steps.extend((0..60).map(|_| Step::Outside(vec![0xFF; 1514])));
     steps.extend([inb(7), inb(0x0D), inb(0x0F), out(0, 0x21), out(0, 0x22), Step::Act(0)]);
-    vec![sent, received, script(&steps)]
+    let loops = script(&steps);
+    // Every register of every page, in every width, with what it takes.
+    let mut steps = up.clone();
+    for page in [0x22, 0x62, 0xA2, 0xE2] {
+        steps.push(out(0, page));
+        for port in 0..=0x1F {
+            steps.extend([Byte, Word, Dword].map(|width| Step::In(port, width)));
+        }
+        for port in 1..=0x1F {
+            steps.extend([Step::Out(port, Byte, 0x5A), Step::Out(port, Dword, 0x0102_0304), out(0, page)]);
+        }
+    }
+    let registers = script(&steps);
+    // Received and refused: by address, by kind, by errors, in monitor mode, with promiscuity.
+    let mut steps = up.clone();
+    let frame = |destination: [u8; 6], len: usize| {
+        let mut bytes = ethernet(destination, WIRE, 0x0800, &[]);
+        bytes.resize(len, 0x11);
+        Step::Outside(bytes)
+    };
+    for receive in [0, 4, 8, 0x10, 0x20, 0x1F, 0x3F] {
+        steps.extend(outs(&[(0, 0x22), (0x0C, receive)]));
+        for destination in [GUEST, WIRE, [0xFF; 6], [1, 0, 0x5E, 0, 0, 1]] {
+            steps.extend([60, 13, 14, 59, 1518, 1519, 0].map(|len| frame(destination, len)));
+        }
+    }
+    steps.extend(outs(&[(0, 0x22), (1, 0x80), (2, 0x4C), (3, 0xFF)]));
+    steps.push(frame(GUEST, 60));
+    let filtered = script(&steps);
+    // Rings as they should not be, DMA where there is nothing, sending what is not there.
+    let mut steps = up;
+    for (first, end, boundary) in [(0x4C, 0x4C, 0x4C), (0, 0xFF, 0), (0x7F, 0x80, 0x7F), (0xF0, 0xFF, 0x10)] {
+        steps.extend(outs(&[
+            (0, 0x21),
+            (1, first),
+            (2, end),
+            (3, boundary),
+            (0, 0x61),
+            (7, first),
+            (0, 0x22),
+        ]));
+        steps.extend([60, 1514].map(|len| frame(GUEST, len)));
+    }
+    for address in [0, 0x20, 0x3FFF, 0x7FFE, 0x8000, 0xFFFF] {
+        for command in [0x0A, 0x12, 0x1A] {
+            steps.extend(ne2k_dma(0, address, 5, command));
+            steps.extend([Step::In(0x10, Word), Step::Out(0x10, Word, 0xBEEF), Step::In(0x10, Dword)]);
+        }
+    }
+    for (page, count) in [(0x40, 0), (0x40, 13), (0x40, 1519), (0x7F, 1514), (0xFF, 0xFFFF_u16)] {
+        let [low, high] = count.to_le_bytes();
+        steps.extend(outs(&[(0, 0x22), (4, page), (5, low), (6, high), (0, 0x26)]));
+    }
+    steps.extend(outs(&[(7, 0xFF), (0x0F, 0), (0x0E, 0x48), (0, 0x22)]));
+    let odd = script(&steps);
+    let mut all = vec![sent, received, loops, registers, filtered, odd];
+    // The same with registers from an image.
+    all.push([&[1, 16, 0][..], &[0xFF; 16], &all[1][1..]].concat());
+    all.extend(cards());
+    all
+}
+
+/// Cards in a machine, one on ISA (ports 0 on) and one on PCI (ports 32 on); 64 on is the way to configuration
+/// space.
+fn cards() -> Vec<Vec<u8>> {
+    let machine = |steps: &[Step]| with(2, &script(steps));
+    let frames = || {
+        frames().into_iter().flat_map(|frame| {
+            let longer = [&frame[..], &[0]].concat();
+            [Step::Outside(frame), Step::Outside(longer)]
+        })
+    };
+    let mut both = ne2k_up(0);
+    both.extend(ne2k_up(32));
+    // Traffic with and without translation, in blocks; a guest that does not look; hot plug.
+    let mut traffic = both.clone();
+    traffic.extend([Step::Act(7), Step::Act(15)]);
+    for policy in 0..3 {
+        traffic.extend([Step::Act(policy << 4 | 2), Step::Act(policy << 4 | 10)]);
+        traffic.extend(frames());
+        for base in [0, 32] {
+            traffic.extend(ne2k_dma(base, 0x4000, 64, 0x12));
+            traffic.extend([Step::Act(if base == 0 { 0x46 | 8 } else { 0x46 })]);
+            traffic.extend([(5, 60), (6, 0), (4, 0x40), (0, 0x26)].map(|(at, value)| out(base + at, value)));
+            traffic.extend(ne2k_dma(base, 0x4C00, 64, 0x0A));
+            traffic.extend([Step::Act(if base == 0 { 0x45 | 8 } else { 0x45 })]);
+            traffic.extend([out(base + 7, 0xFF), inb(base + 7)]);
+        }
+    }
+    traffic.extend([Step::Act(0xFC), out(32 + 7, 0xFF), Step::Act(0), inb(32), Step::Act(1), Step::Act(7)]);
+    // The boot ROM, with a base and without; the card's ports elsewhere, and nowhere.
+    let config = |register: u32| Step::Out(64, Dword, 0x8000_0000 | 5 << 11 | register);
+    let data = |value: u32| Step::Out(68, Dword, value);
+    let mut rom = vec![config(0x30), data(0xFEA0_0001), config(4), data(7)];
+    for offset in [0, 0x18, 0x20, 0x24, 0x7FC, 0x800] {
+        rom.extend([Byte, Word, Dword].map(|width| Step::Load(offset, width)));
+    }
+    rom.extend([Step::Store(0, Dword, 0), config(0x30), data(0xFEA0_0000), Step::Load(0, Dword)]);
+    rom.extend(both.iter().skip(80).cloned());
+    rom.extend([config(0x10), data(0x300), Step::In(0, Word), config(0x10), data(0xFFFF_FFE0), inb(32)]);
+    rom.extend([config(4), data(0), inb(32), out(32, 0x21), Step::Act(0x2E), Step::Act(0x2D), Step::Act(3)]);
+    vec![machine(&traffic), machine(&rom), [&[2, 1, 8, 0][..], &[0xFF; 8], &script(&both)[1..]].concat()]
 }
 
 const GUEST: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];

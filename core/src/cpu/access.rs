@@ -165,6 +165,13 @@ impl Cpu {
             return Ok(());
         }
         let user = self.cpl == 3;
+        if let Some(at) = self.mixed(linear, T::SIZE, user, io) {
+            let mut bytes = [0; 16];
+            bytes[..T::SIZE as usize].copy_from_slice(&io.memory().backing()[at..at + T::SIZE as usize]);
+            let new = f(self, T::from_bytes(bytes));
+            self.write_among_code(at, &new.to_bytes()[..T::SIZE as usize], io);
+            return Ok(());
+        }
         self.probe_write(linear, T::SIZE, user, io)?;
         let old = T::from_bytes(self.read_slow(linear, T::SIZE, user, io)?);
         let new = f(self, old);
@@ -234,6 +241,25 @@ impl Cpu {
                 done += piece;
             }
             return true;
+        }
+        // SAFETY: both ranges lie in pages that the TLB calls memory; `copy` allows overlap.
+        unsafe { core::ptr::copy(source, target, len as usize) };
+        true
+    }
+
+    /// As [`Self::copy_direct`] from the last element down to the first, which lie at the lowest addresses given.
+    pub(crate) fn copy_direct_down(&mut self, from: u32, to: u32, len: u32) -> bool {
+        let room = |at: u32| PAGE as u32 - (at & 0xFFF);
+        if len > room(from) || len > room(to) {
+            return false;
+        }
+        let (Some(source), Some(target)) = (self.direct(READ, from), self.direct(WRITE, to)) else {
+            return false;
+        };
+        let distance = (source as usize).wrapping_sub(target as usize);
+        if distance != 0 && distance < len as usize {
+            // Overlapping and behind: each element must be written before it is read again.
+            return false;
         }
         // SAFETY: both ranges lie in pages that the TLB calls memory; `copy` allows overlap.
         unsafe { core::ptr::copy(source, target, len as usize) };
@@ -341,9 +367,32 @@ impl Cpu {
         }
     }
 
+    /// Offset in the backing of bytes in a page that may be written and holds code, if it is known to be one.
+    fn mixed(&self, linear: u32, size: u32, user: bool, io: &mut dyn Io) -> Option<usize> {
+        let addend = self.tlb.mixed(linear, user).filter(|_| linear & 0xFFF <= PAGE as u32 - size)?;
+        let memory = io.memory();
+        let offset = addend.wrapping_add(linear as usize).wrapping_sub(memory.base().expose_provenance());
+        // Where there is no code any more, the page is like all others again.
+        (memory.flags(offset) & page::CODE != 0).then_some(offset)
+    }
+
+    /// Writes bytes in a page that holds code, which may be overwritten by that.
+    fn write_among_code(&mut self, offset: usize, bytes: &[u8], io: &mut dyn Io) {
+        let memory = io.memory();
+        memory.touched(offset, bytes.len());
+        memory.backing_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
+        if memory.code_written() {
+            self.leave_block();
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn write_slow(&mut self, linear: u32, bytes: &[u8], user: bool, io: &mut dyn Io) -> Run {
+        if let Some(at) = self.mixed(linear, bytes.len() as u32, user, io) {
+            self.write_among_code(at, bytes, io);
+            return Ok(());
+        }
         let access = Access { write: true, user, fetch: false };
         let room = (PAGE as u32 - (linear & 0xFFF)) as usize;
         if self.tlb.watching {
@@ -377,15 +426,15 @@ impl Cpu {
         match io.memory().target(t.phys, true) {
             Target::Memory(base) => {
                 let offset = base + (t.phys as usize & 0xFFF);
+                self.write_among_code(offset, bytes, io);
                 let memory = io.memory();
-                memory.touched(offset, bytes.len());
-                memory.backing_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
-                if memory.code_written() {
-                    self.leave_block();
-                }
                 let flags = memory.flags(offset);
                 if flags & page::CODE == 0 {
                     self.fill_tlb(linear, base, t.global, true, flags & page::WATCH != 0, user, io);
+                } else if flags & page::WATCH == 0 {
+                    let host = memory.base().expose_provenance() + base;
+                    let lines = memory.code_lines_at(offset);
+                    self.tlb.fill_mixed(linear, user, host.wrapping_sub((linear & !0xFFF) as usize), lines);
                 }
             }
             Target::Io => {

@@ -5,7 +5,7 @@
 //! last instruction may reach into the next page; the block then depends on that page as well.
 
 use crate::isa::Inst;
-use crate::memory::{Memory, PhysAddr};
+use crate::memory::{CodeWrite, Memory, PhysAddr};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -21,6 +21,50 @@ pub mod mode {
     pub const CODE32: u32 = 1 << 0;
     /// For recompilers: each access is checked by itself.
     pub const ALONE: u32 = 1 << 1;
+    /// CS, SS, DS and ES are flat 32-bit segments: offsets are linear addresses.
+    pub const FLAT: u32 = 1 << 2;
+    /// SS.B: ESP is the stack pointer, not SP.
+    pub const STACK32: u32 = 1 << 3;
+    /// Loads of ES, DS, FS and GS set selector and base and nothing else: real and virtual-8086 mode.
+    pub const PARAGRAPHS: u32 = 1 << 4;
+    /// The segment register `n` is flat; known of ES, SS and DS.
+    pub const FLAT_SEGMENT: u32 = 1 << 5;
+    /// Bits in use.
+    pub const BITS: u32 = 9;
+
+    /// Whether accesses through a segment register need neither base nor limit.
+    #[must_use]
+    pub const fn is_flat(mode: u32, segment: u8) -> bool {
+        matches!(segment, 0 | 2 | 3) && mode & FLAT_SEGMENT << segment != 0
+    }
+}
+
+/// Where in a code segment a block lies. Code of flat segments lies [`Home::ANYWHERE`]: it does not know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// Offset of its first byte.
+    pub eip: u32,
+    /// Base of the segment.
+    pub base: u32,
+    /// Offset of the segment's last byte.
+    pub limit: u32,
+}
+
+impl Home {
+    /// That of flat code.
+    pub const ANYWHERE: Self = Self { eip: 0, base: 0, limit: u32::MAX };
+
+    /// Linear address of its first byte.
+    #[must_use]
+    pub const fn linear(self) -> u32 {
+        self.base.wrapping_add(self.eip)
+    }
+
+    /// That of code `by` bytes on in the same mode.
+    #[must_use]
+    pub const fn moved(self, by: u32, mode: u32) -> Self {
+        if mode & mode::FLAT != 0 { self } else { Self { eip: self.eip.wrapping_add(by), ..self } }
+    }
 }
 
 /// A decoded block.
@@ -32,6 +76,8 @@ pub struct Block {
     pub second: Option<PhysAddr>,
     /// Mode bits.
     pub mode: u32,
+    /// Where in its segment it lies.
+    pub home: Home,
     /// First instruction in the arena.
     pub first: u32,
     /// Number of instructions.
@@ -48,6 +94,10 @@ pub struct Block {
     next_page: u32,
     /// Next block whose second page is the same.
     next_second: u32,
+    /// Instructions that there is room for at `first`.
+    room: u16,
+    /// Tells it from other blocks that had its number.
+    stamp: u32,
     /// Backing pages (`u32::MAX` when not in the backing).
     page: u32,
     second_page: u32,
@@ -57,9 +107,12 @@ pub struct Block {
 #[derive(Clone, Copy)]
 struct Recent {
     eip: u32,
-    epoch: u32,
+    epoch: u64,
     block: u32,
+    stamp: u32,
 }
+
+const NO_ENTRY: Recent = Recent { eip: 0, epoch: 0, block: NONE, stamp: 0 };
 
 const HASH: usize = 1 << 14;
 const RECENT: usize = 1 << 12;
@@ -102,6 +155,9 @@ pub struct BlockCache {
     pages: Vec<u32>,
     seconds: Vec<u32>,
     recent: Box<[Recent]>,
+    /// Numbers of blocks that are no more, by the instructions there is room for: heads of lists.
+    free: [u32; MAX_BLOCK + 1],
+    stamps: u32,
     size: CacheSize,
     /// Counts how often everything was dropped, so that a recompiler notices.
     pub generation: u32,
@@ -119,7 +175,9 @@ impl BlockCache {
             hash: vec![NONE; HASH].into_boxed_slice(),
             pages: vec![NONE; pages],
             seconds: vec![NONE; pages],
-            recent: vec![Recent { eip: 0, epoch: 0, block: NONE }; RECENT].into_boxed_slice(),
+            recent: vec![NO_ENTRY; RECENT].into_boxed_slice(),
+            free: [NONE; MAX_BLOCK + 1],
+            stamps: 0,
             size,
             generation: 0,
             stats: CacheStats::default(),
@@ -134,30 +192,34 @@ impl BlockCache {
     /// The block that was last entered at this linear address under the same epoch.
     #[inline(always)]
     #[must_use]
-    pub fn recent(&self, linear: u32, epoch: u32) -> Option<u32> {
+    pub fn recent(&self, linear: u32, epoch: u64) -> Option<u32> {
         let r = &self.recent[linear as usize & (RECENT - 1)];
-        (r.eip == linear && r.epoch == epoch && r.block != NONE && self.blocks[r.block as usize].live)
-            .then_some(r.block)
+        if r.eip != linear || r.epoch != epoch || r.block == NONE {
+            return None;
+        }
+        let block = &self.blocks[r.block as usize];
+        (block.live && block.stamp == r.stamp).then_some(r.block)
     }
 
     /// Remembers an entry point.
-    pub fn remember(&mut self, linear: u32, epoch: u32, block: u32) {
-        self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block };
+    pub fn remember(&mut self, linear: u32, epoch: u64, block: u32) {
+        let stamp = self.blocks[block as usize].stamp;
+        self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block, stamp };
     }
 
     /// Looks a block up by its key.
-    pub fn find(&mut self, phys: PhysAddr, mode: u32) -> Option<u32> {
+    pub fn find(&mut self, phys: PhysAddr, mode: u32, home: Home) -> Option<u32> {
         self.stats.recent_misses += 1;
-        self.peek(phys, mode)
+        self.peek(phys, mode, home)
     }
 
     /// The same, uncounted.
     #[must_use]
-    pub fn peek(&self, phys: PhysAddr, mode: u32) -> Option<u32> {
+    pub fn peek(&self, phys: PhysAddr, mode: u32, home: Home) -> Option<u32> {
         let mut at = self.hash[Self::hash(phys, mode)];
         while at != NONE {
             let b = &self.blocks[at as usize];
-            if b.live && b.phys == phys && b.mode == mode {
+            if b.live && b.phys == phys && b.mode == mode && b.home == home {
                 return Some(at);
             }
             at = b.next_hash;
@@ -215,18 +277,22 @@ impl BlockCache {
     pub fn add(
         &mut self,
         phys: PhysAddr,
-        mode: u32,
+        (mode, home): (u32, Home),
         insts: &[Inst],
         page: Option<usize>,
         second: Option<(PhysAddr, Option<usize>)>,
     ) -> u32 {
-        let number = self.blocks.len() as u32;
-        let first = self.insts.len() as u32;
+        let (number, first, room) = self.place(insts.len());
         let mut end = 0;
-        for i in insts {
+        for (n, i) in insts.iter().enumerate() {
             end += u16::from(i.len);
-            self.insts.push(Inst { end, ..*i });
+            let i = Inst { end, ..*i };
+            match self.insts.get_mut(first as usize + n) {
+                Some(place) => *place = i,
+                None => self.insts.push(i),
+            }
         }
+        self.stamps = self.stamps.wrapping_add(1);
         let index = |offset: Option<usize>| offset.map_or(NONE, |o| (o / crate::memory::PAGE) as u32);
         let slot = Self::hash(phys, mode);
         let page = index(page);
@@ -235,6 +301,7 @@ impl BlockCache {
             phys,
             second: second.map(|s| s.0),
             mode,
+            home,
             first,
             count: insts.len() as u16,
             len: end,
@@ -243,6 +310,8 @@ impl BlockCache {
             next_hash: self.hash[slot],
             next_page: NONE,
             next_second: NONE,
+            room,
+            stamp: self.stamps,
             page,
             second_page,
         };
@@ -253,20 +322,43 @@ impl BlockCache {
         if let Some(head) = self.seconds.get_mut(second_page as usize) {
             block.next_second = core::mem::replace(head, number);
         }
-        self.blocks.push(block);
+        match self.blocks.get_mut(number as usize) {
+            Some(place) => *place = block,
+            None => self.blocks.push(block),
+        }
         self.stats.decoded += 1;
         number
     }
 
-    /// Drops blocks that have bytes on the given 64-byte lines of a backing page, and recomputes which lines
-    /// of the page still hold code.
-    pub fn invalidate(
-        &mut self,
-        page: u32,
-        lines: u64,
-        memory: &mut Memory,
-        mut dropped_block: impl FnMut(u32),
-    ) {
+    /// A number and room for a block of `count` instructions: those of a block that is no more, or new ones.
+    fn place(&mut self, count: usize) -> (u32, u32, u16) {
+        /// Room that may be wasted.
+        const SPARE: usize = 4;
+        for room in count..=(count + SPARE).min(MAX_BLOCK) {
+            let number = self.free[room];
+            if let Some(block) = self.blocks.get(number as usize) {
+                self.free[room] = block.next_hash;
+                return (number, block.first, block.room);
+            }
+        }
+        (self.blocks.len() as u32, self.insts.len() as u32, count as u16)
+    }
+
+    /// A block that is in no list any more leaves its number and room to others.
+    fn release(&mut self, number: u32) {
+        let block = &mut self.blocks[number as usize];
+        if block.second_page == NONE {
+            let head = &mut self.free[usize::from(block.room)];
+            block.next_hash = core::mem::replace(head, number);
+        }
+    }
+
+    /// Drops blocks that have overwritten bytes of a backing page, and recomputes which lines of the page still hold
+    /// code.
+    pub fn invalidate(&mut self, write: CodeWrite, memory: &mut Memory, mut dropped_block: impl FnMut(u32)) {
+        let CodeWrite { page, lines, .. } = write;
+        let hits =
+            |from: usize, len: usize| from < usize::from(write.to) && usize::from(write.from) < from + len;
         let mut left = 0;
         let mut dropped = 0;
         let Some(&head) = self.pages.get(page as usize) else { return };
@@ -275,7 +367,7 @@ impl BlockCache {
             let b = &mut self.blocks[at as usize];
             let from = b.phys as usize & 0xFFF;
             let covered = line_mask(from, usize::from(b.len));
-            if b.live && covered & lines != 0 {
+            if b.live && covered & lines != 0 && hits(from, usize::from(b.len)) {
                 b.live = false;
                 dropped += 1;
                 dropped_block(at);
@@ -289,7 +381,7 @@ impl BlockCache {
             let b = &mut self.blocks[at as usize];
             let over = (b.phys as usize & 0xFFF) + usize::from(b.len) - 0x1000;
             let covered = line_mask(0, over);
-            if b.live && covered & lines != 0 {
+            if b.live && covered & lines != 0 && hits(0, over) {
                 b.live = false;
                 dropped += 1;
                 dropped_block(at);
@@ -308,7 +400,9 @@ impl BlockCache {
         let mut head = self.pages[page as usize];
         while head != NONE && !self.blocks[head as usize].live {
             self.unlink_hash(head);
-            head = self.blocks[head as usize].next_page;
+            let dead = head;
+            head = self.blocks[dead as usize].next_page;
+            self.release(dead);
         }
         self.pages[page as usize] = head;
         let mut at = head;
@@ -316,7 +410,9 @@ impl BlockCache {
             let mut next = self.blocks[at as usize].next_page;
             while next != NONE && !self.blocks[next as usize].live {
                 self.unlink_hash(next);
-                next = self.blocks[next as usize].next_page;
+                let dead = next;
+                next = self.blocks[dead as usize].next_page;
+                self.release(dead);
             }
             self.blocks[at as usize].next_page = next;
             at = next;
@@ -355,7 +451,8 @@ impl BlockCache {
         self.insts.clear();
         self.blocks.clear();
         self.hash.fill(NONE);
-        self.recent.fill(Recent { eip: 0, epoch: 0, block: NONE });
+        self.recent.fill(NO_ENTRY);
+        self.free.fill(NONE);
         memory.clear_code();
     }
 }

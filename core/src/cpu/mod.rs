@@ -244,10 +244,10 @@ pub struct Cpu {
     pub tlb: Box<Tlb>,
     /// Count of events that changed what linear addresses mean.
     pub epoch: u32,
-    /// What an entry point found at a linear address depends on: the epoch and the mode.
-    pub code_key: u32,
-    /// CS, SS, DS and ES are flat 32-bit segments.
-    pub flat32: bool,
+    /// What an entry point found at a linear address depends on: the epoch, the mode and the privilege.
+    pub code_key: u64,
+    /// What blocks depend on: bits of [`block::mode`].
+    pub mode: u32,
     /// What translated code and the processor share.
     pub jit: crate::jit::Shared,
     /// The recompiler's sites, for its interpreter entry.
@@ -299,7 +299,7 @@ impl Cpu {
             tlb: Tlb::new(),
             epoch: 0,
             code_key: 0,
-            flat32: false,
+            mode: 0,
             jit: crate::jit::Shared::default(),
             sites: 0,
         };
@@ -397,15 +397,54 @@ impl Cpu {
 
     /// To be called after any change of the mode, CS or the address space.
     pub fn settle_key(&mut self) {
-        let user = u32::from(self.cpl == 3);
-        let code32 = u32::from(self.code32());
-        // The recompiler takes the common case: 32-bit code on flat segments.
-        let flat = [seg::CS, seg::SS, seg::DS, seg::ES].iter().all(|&n| {
+        use block::mode;
+        let cs = &self.seg[seg::CS];
+        let mut key = 0;
+        if cs.big() {
+            key |= mode::CODE32;
+        }
+        if self.seg[seg::SS].big() {
+            key |= mode::STACK32;
+        }
+        for n in [seg::ES, seg::SS, seg::DS] {
+            key |= u32::from(self.seg[n].flat()) * (mode::FLAT_SEGMENT << n);
+        }
+        const ALL: u32 = mode::CODE32
+            | mode::STACK32
+            | mode::FLAT_SEGMENT << seg::ES
+            | mode::FLAT_SEGMENT << seg::SS
+            | mode::FLAT_SEGMENT << seg::DS;
+        if key == ALL && cs.base == 0 && cs.limit == 0xFFFF_FFFF {
+            key |= mode::FLAT;
+        } else if !self.protected() && self.loads_paragraphs() {
+            key |= mode::PARAGRAPHS;
+        }
+        self.mode = key;
+        let user = u64::from(self.cpl == 3);
+        self.code_key = u64::from(self.epoch) << (mode::BITS + 1) | user << mode::BITS | u64::from(key);
+    }
+
+    /// Whether loads of data segment registers, outside protected mode, change nothing but selector and base.
+    fn loads_paragraphs(&self) -> bool {
+        let usual = Segment::real(0);
+        [seg::ES, seg::DS, seg::FS, seg::GS].iter().all(|&n| {
             let s = &self.seg[n];
-            s.base == 0 && s.limit == 0xFFFF_FFFF && (n == seg::CS || s.flat())
-        });
-        self.flat32 = flat && self.code32() && self.seg[seg::SS].big();
-        self.code_key = self.epoch << 3 | u32::from(self.flat32) << 2 | user << 1 | code32;
+            if self.real() {
+                s.attributes & attr::PRESENT != 0
+            } else {
+                (s.limit, s.attributes) == (usual.limit, usual.attributes)
+            }
+        })
+    }
+
+    /// Where in its code segment a block at EIP lies, as far as that matters to it.
+    #[must_use]
+    pub const fn home(&self) -> block::Home {
+        if self.mode & block::mode::FLAT != 0 {
+            return block::Home::ANYWHERE;
+        }
+        let cs = &self.seg[seg::CS];
+        block::Home { eip: self.eip, base: cs.base, limit: cs.limit }
     }
 
     /// Linear addresses mean something else from now on.
@@ -427,8 +466,7 @@ impl Cpu {
                 self.settle_stack();
                 self.settle_key();
             }
-            seg::CS | seg::DS | seg::ES => self.settle_key(),
-            _ => {}
+            _ => self.settle_key(),
         }
     }
 

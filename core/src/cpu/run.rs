@@ -1,12 +1,13 @@
 //! The interpreter's loop: find the block at EIP, execute its instructions, deal with what stopped it.
 
-use super::block::{Block, BlockCache, MAX_BLOCK, mode};
+use super::block::{Block, BlockCache, Home, MAX_BLOCK, mode};
 use super::fault::{Kind, vector};
 use super::interrupt::Event;
 use super::paging::Access;
 use super::segment::seg;
 use super::{Cpu, Io, Run, Stop, Trap, event, flags};
 use crate::isa::decode::{DecodeError, MAX_LEN, decode};
+use crate::isa::row::Lowering;
 use crate::isa::{Inst, Operand};
 use crate::jit::{Jit, NO_LINK};
 use crate::memory::{PAGE, PhysAddr, Target};
@@ -69,7 +70,7 @@ impl Cpu {
             return;
         }
         while let Some(write) = memory.take_code_write() {
-            cache.invalidate(write.page, write.lines, memory, |block| {
+            cache.invalidate(write, memory, |block| {
                 if let Some(jit) = jit.as_deref_mut() {
                     jit.drop_block(block);
                 }
@@ -94,9 +95,9 @@ impl Cpu {
         }
         let left = limit - self.count;
         if let Some(jit) = jit
-            && self.flat32
             && left >= u64::from(block.count)
-            && let Some(code) = jit.code(cache, number, self.eip, NO_LINK)
+            && let Some(code) = jit.code(cache, number, s.base.wrapping_add(self.eip), NO_LINK)
+            && left >= jit.instructions(number)
         {
             return jit.enter(self, cache, code, limit, io);
         }
@@ -113,19 +114,20 @@ impl Cpu {
         io: &mut dyn Io,
     ) -> Result<Option<u32>, Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
-        let key = self.mode_key();
+        let (key, home) = (self.mode, self.home());
         // Translated code looks its page up in the TLB, which may have dropped it for want of room.
         if !alone
             && let Some(number) = cache.recent(linear, self.code_key)
+            && cache.block(number).home == home
             && self.tlb.code(linear, self.cpl == 3).is_some()
         {
             return Ok(Some(number));
         }
         let events = io.events();
         let found = if alone {
-            self.find_block(cache, linear, key | mode::ALONE, io)
+            self.find_block(cache, linear, (key | mode::ALONE, home), io)
         } else {
-            let found = self.find_block(cache, linear, key, io);
+            let found = self.find_block(cache, linear, (key, home), io);
             // Translated code asks the TLB for a second page, which has to be looked up again each time it was lost.
             if let Ok(number) = found
                 && cache.block(number).second.is_none()
@@ -150,7 +152,7 @@ impl Cpu {
     /// instructions remain.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the recompiler asks"))]
     pub(crate) fn undisturbed(&mut self, left: u64, io: &dyn Io) -> bool {
-        if self.halted || self.stepping || !self.flat32 || left == 0 {
+        if self.halted || self.stepping || left == 0 {
             return false;
         }
         let events = io.events();
@@ -190,17 +192,19 @@ impl Cpu {
         if n < count {
             self.eip = self.block_eip.wrapping_add(u32::from(insts[n - 1].end));
         }
-        if !self.code32() {
-            self.eip = self.wrap_eip(self.eip);
-        }
+        self.settle_eip();
         self.count += n as u64;
         self.at = 0;
         Ok(())
     }
 
-    fn wrap_eip(&self, eip: u32) -> u32 {
-        // A 16-bit code segment's IP wraps when it runs off the end without a limit to stop it.
-        if self.seg[seg::CS].limit == 0xFFFF { eip & 0xFFFF } else { eip }
+    /// A 16-bit code segment's IP wraps when it runs off the end without a limit to stop it.
+    #[inline]
+    pub(crate) fn settle_eip(&mut self) {
+        let cs = &self.seg[seg::CS];
+        if !cs.big() && cs.limit == 0xFFFF {
+            self.eip &= 0xFFFF;
+        }
     }
 
     /// Deals with a trap of the `n`th instruction of the block that began at `block_eip`.
@@ -211,9 +215,7 @@ impl Cpu {
             return if self.halted { Err(Stop::Halt) } else { Ok(()) };
         }
         self.eip = self.block_eip.wrapping_add(u32::from(i.end - u16::from(i.len)));
-        if !self.code32() {
-            self.eip = self.wrap_eip(self.eip);
-        }
+        self.settle_eip();
         self.trapped(trap, n, io)
     }
 
@@ -320,20 +322,20 @@ impl Cpu {
         }
     }
 
-    /// Mode bits for block keys.
-    #[must_use]
-    pub fn mode_key(&self) -> u32 {
-        if self.code32() { mode::CODE32 } else { 0 }
-    }
-
-    /// Finds or decodes the block at `linear` for the mode bits `key`.
+    /// Finds or decodes the block at `linear` for mode bits and a place in the code segment.
     ///
     /// # Errors
     /// #PF or #GP of the first instruction's fetch.
     #[inline(never)]
-    pub fn find_block(&mut self, cache: &mut BlockCache, linear: u32, key: u32, io: &mut dyn Io) -> Run<u32> {
+    pub fn find_block(
+        &mut self,
+        cache: &mut BlockCache,
+        linear: u32,
+        key: (u32, Home),
+        io: &mut dyn Io,
+    ) -> Run<u32> {
         let phys = self.fetch(linear, io)?;
-        if let Some(number) = cache.find(phys, key) {
+        if let Some(number) = cache.find(phys, key.0, key.1) {
             let b: Block = *cache.block(number);
             let same = match b.second {
                 None => true,
@@ -354,12 +356,12 @@ impl Cpu {
         cache: &mut BlockCache,
         phys: PhysAddr,
         linear: u32,
-        key: u32,
+        key: (u32, Home),
         io: &mut dyn Io,
     ) -> Run<u32> {
         let mut insts = [PLACEHOLDER; MAX_BLOCK];
         let mut count = 0;
-        let code32 = key & mode::CODE32 != 0;
+        let code32 = key.0 & mode::CODE32 != 0;
         let room = PAGE - (phys as usize & 0xFFF);
         let mut bytes = [0; PAGE + MAX_LEN];
         let wanted = room.min(MAX_BLOCK * 8);
@@ -379,7 +381,7 @@ impl Cpu {
                     at += usize::from(i.len);
                     insts[count] = i;
                     count += 1;
-                    if ends_block(&i) || at >= room {
+                    if ends_block_in(&i, key.0) || at >= room {
                         break;
                     }
                 }
@@ -437,7 +439,42 @@ impl Cpu {
     }
 }
 
-/// Whether an instruction is the last of its block.
+/// Whether an instruction is the last of its block under mode bits.
+#[must_use]
+pub fn ends_block_in(i: &Inst, mode: u32) -> bool {
+    ends_block(i) && !loads_paragraph(i, mode)
+}
+
+/// Whether an instruction loads a segment register with a paragraph's number, after which all that its block depends
+/// on is what it was.
+#[must_use]
+pub fn loads_paragraph(i: &Inst, mode: u32) -> bool {
+    mode & mode::PARAGRAPHS != 0
+        && segment_loaded(i).is_some_and(|n| !matches!(n, 1 | 2) && n < 6 && !mode::is_flat(mode, n))
+}
+
+/// The segment register that an instruction of [`Lowering::SegmentLoad`] loads.
+#[must_use]
+pub fn segment_loaded(i: &Inst) -> Option<u8> {
+    let row = i.row();
+    match (row.lowering, row.operands[0]) {
+        (Lowering::SegmentLoad, Operand::Sw) => Some(i.reg[0]),
+        (Lowering::SegmentLoad, Operand::ES) => Some(0),
+        (Lowering::SegmentLoad, Operand::DS) => Some(3),
+        (Lowering::SegmentLoad, Operand::FS) => Some(4),
+        (Lowering::SegmentLoad, Operand::GS) => Some(5),
+        (Lowering::SegmentLoad, _) => match row.opcode {
+            0xC4 => Some(0),
+            0xC5 => Some(3),
+            0x0FB4 => Some(4),
+            0x0FB5 => Some(5),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether an instruction is the last of its block, whatever the mode.
 #[must_use]
 pub fn ends_block(i: &Inst) -> bool {
     let row = i.row();

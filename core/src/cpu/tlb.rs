@@ -20,6 +20,30 @@ pub const READ: u32 = 0;
 /// See [`READ`].
 pub const WRITE: u32 = 1;
 
+/// Entries for pages that hold code and are written, for each privilege.
+pub const MIXED: usize = 256;
+
+/// A writable page that also holds code: its writes must miss the lines that code lies on.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Mixed {
+    /// Linear page number + 1; 0 is empty.
+    tag: u32,
+    /// As in the other tables.
+    addend: usize,
+    /// Host address of the page's set of lines.
+    lines: usize,
+    /// To a power of two, for code that indexes the table.
+    rest: usize,
+}
+
+/// Offsets in [`Mixed`], for code that reads it.
+pub const MIXED_ADDEND: usize = core::mem::offset_of!(Mixed, addend);
+/// See [`MIXED_ADDEND`].
+pub const MIXED_LINES: usize = core::mem::offset_of!(Mixed, lines);
+
+const NOT_MIXED: Mixed = Mixed { tag: 0, addend: 0, lines: 0, rest: 0 };
+
 /// The TLB.
 pub struct Tlb {
     /// Supervisor read, supervisor write, user read, user write, one behind the other.
@@ -36,6 +60,9 @@ pub struct Tlb {
     code_tags: Box<[u32; 2 * ENTRIES]>,
     /// What was filled there: linear page in bits 12–31, user in bit 0.
     code_logs: [Vec<u32>; 2],
+    /// Pages that hold code and are written, of the supervisor and then of the user.
+    mixed: Box<[Mixed; 2 * MIXED]>,
+    any_mixed: bool,
     /// Data breakpoints are armed: nothing is filled.
     pub watching: bool,
     /// Entries filled so far.
@@ -54,6 +81,12 @@ const fn slot(table: u32, linear: u32) -> usize {
 #[inline(always)]
 const fn code_slot(linear: u32, user: bool) -> usize {
     user as usize * ENTRIES + ((linear >> 12) as usize & (ENTRIES - 1))
+}
+
+/// Place of a page's entry among those that hold code and are written.
+#[inline(always)]
+const fn mixed_slot(linear: u32, user: bool) -> usize {
+    user as usize * MIXED + ((linear >> 12) as usize & (MIXED - 1))
 }
 
 /// What stands for a physical page in the table for code.
@@ -84,6 +117,8 @@ impl Tlb {
             #[cfg(feature = "small-tlb")]
             code_tags: zeroed(0),
             code_logs: [Vec::with_capacity(LOG), Vec::with_capacity(LOG)],
+            mixed: Box::new([NOT_MIXED; 2 * MIXED]),
+            any_mixed: false,
             watching: false,
             fills: 0,
             flushes: 0,
@@ -156,6 +191,9 @@ impl Tlb {
         if global {
             self.watched.clear();
         }
+        if core::mem::take(&mut self.any_mixed) {
+            self.mixed.fill(NOT_MIXED);
+        }
     }
 
     /// Drops one page.
@@ -164,6 +202,7 @@ impl Tlb {
             self.clear(linear & !0xFFF | table);
         }
         for user in [false, true] {
+            self.mixed[mixed_slot(linear, user)] = NOT_MIXED;
             self.code[code_slot(linear, user)] = 0;
         }
     }
@@ -224,6 +263,35 @@ impl Tlb {
         if self.code[index] != code_page(phys) {
             self.code[index] = code_page(phys);
             self.code_logs[log].push(linear & !0xFFF | u32::from(user));
+        }
+    }
+
+    /// Enters a writable page that holds code, whose set of lines is at host address `lines`.
+    pub fn fill_mixed(&mut self, linear: u32, user: bool, addend: usize, lines: usize) {
+        if !self.watching {
+            self.mixed[mixed_slot(linear, user)] = Mixed { tag: (linear >> 12) + 1, addend, lines, rest: 0 };
+            self.any_mixed = true;
+        }
+    }
+
+    /// The addend of a writable page that holds code or did, if it is known.
+    #[must_use]
+    pub fn mixed(&self, linear: u32, user: bool) -> Option<usize> {
+        let entry = &self.mixed[mixed_slot(linear, user)];
+        (entry.tag == (linear >> 12) + 1).then_some(entry.addend)
+    }
+
+    /// The table of [`Self::mixed`] for one privilege, for code that indexes it itself by the low bits of a page
+    /// number.
+    #[must_use]
+    pub fn mixed_base(&self, user: bool) -> *const Mixed {
+        self.mixed[mixed_slot(0, user)..].as_ptr()
+    }
+
+    /// Calls `check` with privilege, linear page and addend of each page that holds code and is written.
+    pub fn visit_mixed(&self, mut check: impl FnMut(bool, u32, usize)) {
+        for (n, entry) in self.mixed.iter().enumerate().filter(|(_, entry)| entry.tag != 0) {
+            check(n >= MIXED, (entry.tag - 1) << 12, entry.addend);
         }
     }
 

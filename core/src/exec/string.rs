@@ -101,27 +101,45 @@ pub(crate) fn movs<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
         i,
         io,
         |c, left, io| {
-            if c.flags.has(bit::DF) {
-                return 0;
-            }
+            let down = c.flags.has(bit::DF);
             let (from, to) = (c.index_register(reg::ESI, i), c.index_register(reg::EDI, i));
             let (Ok(source), Ok(target)) =
                 (c.linear_read(i.segment, from, size), c.linear_write(ES, to, size))
             else {
                 return 0;
             };
-            let room = |at: u32| (0x1000 - (at & 0xFFF)) / size;
+            let room = |at: u32| match (at & 0xFFF, down) {
+                (at, false) => (0x1000 - at) / size,
+                (at, true) if at + size <= 0x1000 => at / size + 1,
+                _ => 0,
+            };
             let count = left.min(room(source)).min(room(target));
+            if count == 0 {
+                return 0;
+            }
             let bytes = count * size;
-            let whole = count != 0
-                && c.straight(from, bytes, i)
+            // From here on of the element at the lowest address.
+            let below = if down { bytes - size } else { 0 };
+            if from < below || to < below {
+                return 0;
+            }
+            let (from, to) = (from - below, to - below);
+            let (source, target) = (source.wrapping_sub(below), target.wrapping_sub(below));
+            let whole = c.straight(from, bytes, i)
                 && c.straight(to, bytes, i)
                 && c.linear_read(i.segment, from, bytes).is_ok()
                 && c.linear_write(ES, to, bytes).is_ok();
             let _ = io;
-            if whole && c.copy_direct(source, target, bytes, size) {
-                c.advance(reg::ESI, bytes, i);
-                c.advance(reg::EDI, bytes, i);
+            let done = whole
+                && if down {
+                    c.copy_direct_down(source, target, bytes)
+                } else {
+                    c.copy_direct(source, target, bytes, size)
+                };
+            if done {
+                let by = if down { bytes.wrapping_neg() } else { bytes };
+                c.advance(reg::ESI, by, i);
+                c.advance(reg::EDI, by, i);
                 count
             } else {
                 0

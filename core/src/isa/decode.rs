@@ -94,6 +94,17 @@ const FORMS16: [(u8, u8, u8); 8] = [
 ///
 /// # Errors
 /// When bytes are missing or there are too many prefixes.
+/// ```
+/// use nomad86::isa::decode::{Features, decode};
+///
+/// // LEA EAX, [EBX + ECX*4 + 10h].
+/// let lea = decode(&[0x8D, 0x44, 0x8B, 0x10, 0x90], true, Features::ALL)?;
+/// assert_eq!((lea.len, lea.row().mnemonic), (4, "lea"));
+/// println!("{}", lea.text(0));
+/// assert_eq!((lea.base, lea.index, lea.scale, lea.disp), (3, 1, 2, 0x10));
+/// assert!(decode(&[0x8D], true, Features::ALL).is_err(), "bytes are missing");
+/// # Ok::<(), nomad86::isa::decode::DecodeError>(())
+/// ```
 pub fn decode(bytes: &[u8], code32: bool, features: Features) -> Result<Inst, DecodeError> {
     let mut r = Reader { bytes, at: 0 };
     let mut prefixes = 0u8;

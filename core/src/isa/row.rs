@@ -236,8 +236,28 @@ pub enum Lowering {
     Push,
     /// POP of a register.
     Pop,
+    /// MOV from a segment register.
+    SegmentStore,
+    /// MOV and POP to segment registers, LES and its like: ends a block, unless registers are loaded with paragraphs.
+    SegmentLoad,
     /// LEAVE.
     Leave,
+    /// PUSHA.
+    PushAll,
+    /// POPA.
+    PopAll,
+    /// PUSHF.
+    PushFlags,
+    /// ENTER.
+    Enter,
+    /// XADD CMPXCHG CMPXCHG8B.
+    Atomic,
+    /// XLAT.
+    Translate,
+    /// CLD STD.
+    Direction,
+    /// CLI.
+    ClearInterrupts,
     /// MOVS CMPS STOS LODS SCAS.
     String,
     /// JMP to a fixed distance.
@@ -274,7 +294,7 @@ impl Lowering {
     /// Ends a block.
     #[must_use]
     pub const fn ends_block(self) -> bool {
-        self.is_flow() || matches!(self, Lowering::End)
+        self.is_flow() || matches!(self, Lowering::End | Lowering::SegmentLoad)
     }
 }
 

@@ -16,8 +16,9 @@ pub(super) enum Rm {
     Reg(u8),
     /// The guest memory operand that a check has put at `[r9 + r8]`.
     Guest,
-    /// The guest memory operand at `[r10 + base + disp]`, with a host register as base.
-    Shared { base: u8, disp: i32 },
+    /// The guest memory operand at `[via + base + disp]`, with a host register as base; `via` is r9 or r10 and
+    /// holds an addend.
+    Shared { via: u8, base: u8, disp: i32 },
     /// A field of the [`crate::cpu::Cpu`] at `[r14 + offset]`.
     Field(i32),
 }
@@ -174,8 +175,8 @@ impl Asm {
                 self.push(reg | 4);
                 self.push(1);
             }
-            // SIB: base r10, index the guest's base register.
-            Rm::Shared { base, disp } => {
+            // SIB: base r9 or r10, index the guest's base register.
+            Rm::Shared { via, base, disp } => {
                 let mode = if disp == 0 {
                     0
                 } else if i8::try_from(disp).is_ok() {
@@ -184,7 +185,7 @@ impl Asm {
                     0x80
                 };
                 self.push(mode | reg | 4);
-                self.push((base & 7) << 3 | 2);
+                self.push((base & 7) << 3 | via & 7);
                 match mode {
                     0 => {}
                     0x40 => self.push_i8(disp as i8),

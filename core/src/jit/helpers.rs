@@ -3,8 +3,9 @@
 
 use super::x64::Site;
 use super::{Jit, NO_LINK, fp};
-use crate::cpu::block::BlockCache;
+use crate::cpu::block::{BlockCache, mode};
 use crate::cpu::flags::bit;
+use crate::cpu::segment::seg;
 use crate::cpu::tlb::ENTRIES;
 use crate::cpu::{Cpu, Io, Stop};
 
@@ -29,7 +30,10 @@ pub(super) fn hand_over(c: &mut Cpu) {
     c.jit.budget = (c.jit.limit as i64).wrapping_sub(c.count as i64);
     c.jit.tlb = c.tlb.base() as usize + c.tlb_mode as usize * ENTRIES * 8;
     c.jit.code_tlb = c.tlb.code_base(c.cpl == 3) as usize;
+    c.jit.mixed = c.tlb.mixed_base(c.cpl == 3) as usize;
     c.jit.flags = pack(c.flags.status());
+    c.jit.stride = if c.flags.has(bit::DF) { -1 } else { 1 };
+    [c.jit.entries, c.jit.jumps] = c.jit.tables[usize::from(c.mode & mode::FLAT == 0)];
 }
 
 /// Takes back what translated code had, between two blocks.
@@ -55,7 +59,7 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
     // SAFETY: sites live as long as the code that names them, and that as long as the block cache keeps the
     // instructions; both are dropped together.
     let i = unsafe { &*s.inst };
-    c.block_eip = c.jit.code_page.wrapping_add(s.offset);
+    c.block_eip = c.jit.code_page.wrapping_add(s.offset).wrapping_sub(c.seg[seg::CS].base);
     c.count = (c.jit.limit as i64).wrapping_sub(c.jit.budget).wrapping_sub(i64::from(s.total)) as u64;
     c.at = s.index;
     c.stop_at = s.index + 1;
@@ -64,6 +68,9 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
         c.flags.set_status(unpack(c.jit.flags));
     }
     c.jit.interpreted += 1;
+    // SAFETY: `enter` stored this; it does not touch it before code has left.
+    let jit = unsafe { &mut *(c.jit.jit as *mut Jit) };
+    jit.ranks[usize::from(i.row)] += 1;
     fp::before(c, i, s);
     // SAFETY: `enter` stored the words of a reference that it still borrows.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
@@ -75,6 +82,7 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
             return BEHIND;
         }
         Ok(()) => {
+            c.settle_eip();
             c.count += u64::from(s.index) + 1;
             c.at = 0;
         }
@@ -114,6 +122,7 @@ pub(super) unsafe extern "sysv64" fn fill(cpu: *mut Cpu, site: u32, files: u32) 
         return unsafe { interpret(cpu, site) };
     }
     // The interpreter has left EIP behind the instruction and the count at the block's beginning.
+    c.settle_eip();
     c.count += u64::from(c.at) + 1;
     c.at = 0;
     // SAFETY: see `interpret`.
@@ -144,8 +153,10 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
             Err(stop) => break Err(stop),
             Ok(Some(number)) => {
                 // Up to the end of the segment, where the dispatcher looks more closely.
-                let fits = u64::from(c.eip) + u64::from(cache.block(number).len) <= 1 << 32;
-                break Ok(if fits { jit.code(cache, number, c.eip, link) } else { None });
+                let cs = &c.seg[seg::CS];
+                let fits = u64::from(c.eip) + u64::from(cache.block(number).len) <= u64::from(cs.limit) + 1;
+                let linear = cs.base.wrapping_add(c.eip);
+                break Ok(if fits { jit.code(cache, number, linear, link) } else { None });
             }
             Ok(None) => {}
         }

@@ -29,6 +29,15 @@ impl Jit {
         }
     }
 
+    /// Calls `each` with the name of each instruction that translated code left to the interpreter, and how often.
+    pub fn interpreted(&self, mut each: impl FnMut(&'static str, u64)) {
+        for (row, &count) in crate::isa::table::ROWS.iter().zip(self.ranks.iter()) {
+            if count != 0 {
+                each(row.mnemonic, count);
+            }
+        }
+    }
+
     /// Counters.
     #[must_use]
     pub const fn stats(&self) -> JitStats {

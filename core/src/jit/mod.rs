@@ -6,9 +6,13 @@
 //! one description. Instructions without a lowering of their own are executed the same way.
 //!
 //! r14 points to the [`Cpu`], r12 to the TLB's table for the present privilege, r13 counts instructions down;
-//! r8 to r11 are scratch. Code does not know the linear address it runs at: [`Shared::code_page`] holds EIP
-//! less the offset in the physical page, which is the same for all blocks of a page, and jumps to other pages
-//! go through a table of recent entry points.
+//! r8 to r11 are scratch. Code of flat segments does not know the linear address it runs at: [`Shared::code_page`]
+//! holds it less the offset in the physical page, which is the same for all blocks of a page, and jumps to other
+//! pages go through a table of recent entry points.
+//!
+//! Code of other segments is translated for one place of one segment, so that IP's wrap and the segment's limit
+//! are constants; it looks whether it is there when it is entered from elsewhere. Data segments that are not flat
+//! add their bases and compare limits, as FS and GS always do. Between blocks r8d holds a linear address.
 
 mod memory;
 mod window;
@@ -27,6 +31,8 @@ mod inspect;
 mod plan;
 #[cfg(target_arch = "x86_64")]
 mod thunks;
+#[cfg(target_arch = "x86_64")]
+mod trace;
 #[cfg(target_arch = "x86_64")]
 mod translate;
 #[cfg(target_arch = "x86_64")]
@@ -50,12 +56,18 @@ pub struct Shared {
     pub limit: u64,
     /// First table of the TLB for the present privilege (r12).
     pub tlb: usize,
-    /// Table of recent entry points.
+    /// Table of recent entry points for the present mode.
     pub entries: usize,
-    /// Table of jumps: code for the low 16 bits of EIP, which then looks whether it is meant.
+    /// Table of jumps: code for the low 16 bits of a linear address, which then looks whether it is meant.
     pub jumps: usize,
+    /// [`Self::entries`] and [`Self::jumps`] for code of flat segments, and for other code.
+    pub tables: [[usize; 2]; 2],
+    /// Table of counters of blocks.
+    pub until_hot: usize,
     /// Table of physical pages that code lies on, for the present privilege.
     pub code_tlb: usize,
+    /// Table of pages that hold code and are written, for the present privilege.
+    pub mixed: usize,
     /// The interpreter's function for one instruction.
     pub interpret: usize,
     /// The dispatcher's function for a jump.
@@ -68,7 +80,7 @@ pub struct Shared {
     pub io: [usize; 2],
     /// Status flags: AH as LAHF gives it in bits 8–15, OF in bit 0.
     pub flags: u32,
-    /// EIP less the offset in the physical page.
+    /// Linear address of the code page.
     pub code_page: u32,
     /// Link that left translated code, or [`NO_LINK`].
     pub link: u32,
@@ -76,6 +88,12 @@ pub struct Shared {
     pub alone: u32,
     /// Scratch.
     pub scratch: u32,
+    /// What index registers of string instructions move by, in elements: 1 or −1.
+    pub stride: i32,
+    /// Addends of the groups of accesses of the code that runs; the first is in a register.
+    pub addends: [usize; 4],
+    /// Instructions of the budget that a loop has put aside while it does a number of rounds.
+    pub aside: i64,
     /// Why translated code left, when it was not for want of budget.
     pub stop: Option<Stop>,
     /// Instructions that translated code left to the interpreter.
@@ -110,7 +128,10 @@ impl Default for Shared {
             tlb: 0,
             entries: 0,
             jumps: 0,
+            tables: [[0; 2]; 2],
+            until_hot: 0,
             code_tlb: 0,
+            mixed: 0,
             interpret: 0,
             resolve: 0,
             jit: 0,
@@ -121,6 +142,9 @@ impl Default for Shared {
             link: NO_LINK,
             alone: 0,
             scratch: 0,
+            stride: 1,
+            addends: [0; 4],
+            aside: 0,
             stop: None,
             interpreted: 0,
             live: 0,
@@ -154,6 +178,13 @@ mod absent {
         pub fn set_threshold(&mut self, _heat: u16) {
             match *self {}
         }
+        pub fn set_hot(&mut self, _times: u16) {
+            match *self {}
+        }
+        #[must_use]
+        pub const fn instructions(&self, _: u32) -> u64 {
+            match *self {}
+        }
         pub fn clear(&mut self) {
             match *self {}
         }
@@ -161,6 +192,9 @@ mod absent {
             match *self {}
         }
         pub fn host_code(&self, _: u32) -> Option<(usize, &[u8])> {
+            match *self {}
+        }
+        pub fn interpreted(&self, _: impl FnMut(&'static str, u64)) {
             match *self {}
         }
         #[must_use]
@@ -191,6 +225,12 @@ mod absent {
 pub struct JitStats {
     /// Blocks translated.
     pub translated: u64,
+    /// Of these, together with those behind them.
+    pub hot: u64,
+    /// Of these, loops.
+    pub loops: u64,
+    /// Of these, loops that do a number of rounds without looking addresses up.
+    pub rounds: u64,
     /// Bytes of code emitted.
     pub bytes: u64,
     /// Times that all code was dropped because the memory was full.

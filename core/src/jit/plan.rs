@@ -1,17 +1,24 @@
 //! Accesses that share a page: which of a block's accesses have addresses that differ by constants, so that one
 //! lookup serves them all.
 //!
-//! Registers are followed symbolically: each is some earlier value (its root) plus a constant. Of the roots,
-//! the one with the most accesses in a narrow range is chosen. Base registers lie in the range themselves, so
-//! that no sum of base and displacement wraps around when the whole range lies in one page.
+//! Registers are followed symbolically: each is some earlier value (its root) plus a constant. Accesses whose
+//! addresses have the same roots and lie in a narrow range are a group. Base registers lie in the range
+//! themselves where they are near, so that no sum of base and displacement wraps around when the whole range lies
+//! in one page.
+//!
+//! In a loop the roots of a group may grow by a constant from round to round. Then it is known for how many rounds
+//! the range stays in its page, and for so many nothing is looked up at all.
 
 use crate::cpu::block::MAX_BLOCK;
 use crate::isa::inst::NO_REG;
 use crate::isa::row::{Lowering, Operand};
 use crate::isa::{Inst, Row};
+use alloc::vec::Vec;
 
-/// Width of the range, at most.
+/// Width of a range, at most.
 const SPAN: i32 = 1024;
+/// What an address may grow by from round to round.
+const STEP: i32 = 512;
 /// Accesses that make a lookup of their own worth while.
 const WORTH: u32 = 2;
 /// Registers, and roots in a block.
@@ -31,35 +38,99 @@ struct Value {
 /// An access of an instruction.
 #[derive(Clone, Copy, Debug)]
 struct Access {
-    base: u8,
-    disp: i32,
+    address: Address,
     size: u8,
+    /// It has to be at a multiple of its size.
+    aligned: bool,
     write: bool,
 }
 
-/// A planned access: base register, displacement, and the base's distance from the root.
+/// Registers of an address, and its displacement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Shared {
+pub(super) struct Address {
+    /// A register, or [`NO_REG`].
     pub(super) base: u8,
+    /// A register, or [`NO_REG`].
+    pub(super) index: u8,
+    /// The index is shifted left by this.
+    pub(super) scale: u8,
+    /// Displacement.
     pub(super) disp: i32,
-    pub(super) offset: i32,
 }
 
-/// What was found for a block.
-pub(super) struct Plan {
-    /// First and second access of each instruction, where they belong to the range.
-    accesses: [[Option<Shared>; 2]; MAX_BLOCK],
-    /// A register behind each instruction, and its distance from the root.
-    after: [Option<(u8, i32)>; MAX_BLOCK],
-    /// Bytes of the range, as distances from the root; the last is part of it.
+/// Roots of the two registers of an address: what accesses of one group have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Key {
+    base: u16,
+    index: u16,
+    scale: u8,
+}
+
+/// No root.
+const NO_ROOT: u16 = u16::MAX;
+
+/// A planned access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Shared {
+    /// Its group.
+    pub(super) group: usize,
+    /// Its address.
+    pub(super) address: Address,
+    /// Distance of the address, less the displacement, from the sum of the roots.
+    pub(super) offset: i32,
+    /// The base lies in the group's range and there is no index: base and displacement can be added to the addend
+    /// as they are.
+    pub(super) plain: bool,
+}
+
+/// Accesses in a narrow range.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    key: Key,
+    count: u32,
+    /// Bytes of the range, as distances from the sum of the roots; the last is part of it.
     pub(super) low: i32,
     /// See [`Self::low`].
     pub(super) high: i32,
     /// Whether one of the accesses writes.
     pub(super) write: bool,
-    /// The register whose value at the start is the root.
-    pub(super) root: Option<u8>,
-    /// The last instruction with such an access.
+    /// Distance from the sum of the roots that has to be a multiple of 16.
+    pub(super) aligned: Option<i32>,
+    /// The registers whose values at the start are the roots, if there are such.
+    pub(super) start: Option<Address>,
+    /// What the sum of the roots grows by from start to end, in a loop.
+    pub(super) step: Option<i32>,
+}
+
+/// Groups in a plan, at most.
+pub(super) const GROUPS: usize = 4;
+
+/// What is translated, as far as plans care.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Once, with no more than one group.
+    Block,
+    /// Several blocks, or one that is entered often.
+    Trace,
+    /// A trace whose end leads to its beginning.
+    Loop,
+    /// A loop that may be run for as many rounds as its addresses stay in their pages without looking again.
+    Rounds,
+}
+
+/// What was found for a block.
+pub(super) struct Plan {
+    /// First and second access of each instruction, where they belong to a group.
+    accesses: [[Option<Shared>; 2]; MAX_BLOCK],
+    /// A register behind each instruction, and its distance from the root of the first group.
+    after: [Option<(u8, i32)>; MAX_BLOCK],
+    /// The groups; the addend of the first is kept in a register.
+    pub(super) groups: Vec<Group>,
+    /// Everything is looked up before the first instruction, and holds for the next round.
+    pub(super) stable: bool,
+    /// Everything is looked up before the first instruction, and holds for a number of rounds.
+    pub(super) rounds: bool,
+    /// The last instruction with an access of the first group.
     last: usize,
 }
 
@@ -68,10 +139,9 @@ impl Plan {
     pub(super) const NONE: Self = Self {
         accesses: [[None; 2]; MAX_BLOCK],
         after: [None; MAX_BLOCK],
-        low: 0,
-        high: 0,
-        write: false,
-        root: None,
+        groups: Vec::new(),
+        stable: false,
+        rounds: false,
         last: 0,
     };
 
@@ -80,76 +150,168 @@ impl Plan {
         self.accesses[index as usize][slot]
     }
 
-    /// Where the range lies as seen behind an instruction, if somebody behind it needs that.
+    /// Where the range of the first group lies as seen behind an instruction, if somebody behind it needs that.
     pub(super) const fn behind(&self, index: u32) -> Option<(u8, i32)> {
         if (index as usize) < self.last { self.after[index as usize] } else { None }
     }
 
-    /// Plans a block.
-    pub(super) fn new(insts: &[Inst]) -> Self {
-        let mut found = [Tally::NONE; ROOTS];
+    /// After the interpreter has executed an instruction, looking everything up again is not worth while.
+    pub(super) fn many(&self) -> bool {
+        self.rounds || self.groups.len() > 1 || self.groups.iter().any(|group| !group.key.single())
+    }
+
+    /// Plans what is translated.
+    pub(super) fn new(insts: &[Inst], kind: Kind) -> Self {
+        let mut found: Vec<Group> = Vec::with_capacity(2 * insts.len());
         let mut walk = Walk::new();
         for i in insts {
-            for access in accesses(i).into_iter().flatten() {
-                let value = walk.values[usize::from(access.base)];
-                found[usize::from(value.root)].add(value.offset, access);
-            }
-            walk.step(i);
-        }
-        let Some((root, best)) = found.iter().enumerate().max_by_key(|(_, tally)| tally.count) else {
-            return Self::NONE;
-        };
-        if best.count < WORTH {
-            return Self::NONE;
-        }
-        let start = (root < REGS).then_some(root as u8);
-        let mut plan = Self { low: best.low, high: best.high, root: start, ..Self::NONE };
-        let mut walk = Walk::new();
-        for (n, i) in insts.iter().enumerate() {
             for (slot, access) in accesses(i).into_iter().enumerate() {
                 let Some(access) = access else { continue };
-                let value = walk.values[usize::from(access.base)];
-                let at = value.offset.wrapping_add(access.disp);
-                let inside = |low: i32, high: i32| low >= best.low && high <= best.high;
-                if usize::from(value.root) == root
-                    && inside(at, at.saturating_add(i32::from(access.size) - 1))
-                    && inside(value.offset, value.offset)
-                {
-                    let (base, disp) = (access.base, access.disp);
-                    plan.accesses[n][slot] = Some(Shared { base, disp, offset: value.offset });
-                    plan.write |= access.write;
-                    plan.last = n;
+                let (key, offset) = walk.sum(access.address);
+                if kind == Kind::Block && (access.aligned || key.index != NO_ROOT || key.base == NO_ROOT) {
+                    continue;
+                }
+                if slot == 0 || key.index == NO_ROOT {
+                    match found.iter_mut().find(|group| group.key == key) {
+                        Some(group) => group.add(offset, access),
+                        None => found.extend(Group::new(key, offset, access)),
+                    }
                 }
             }
             walk.step(i);
-            plan.after[n] = [ESP, EBP, 0, 1, 2, 3, 6, 7]
-                .into_iter()
-                .map(|r| (r, walk.values[usize::from(r)]))
-                .find(|(_, value)| usize::from(value.root) == root)
-                .map(|(r, value)| (r, value.offset));
+        }
+        let end = walk.values;
+        for group in &mut found {
+            group.start = group.key.start();
+            group.step = group.key.step(&end).filter(|_| matches!(kind, Kind::Loop | Kind::Rounds));
+            if group.step.is_some_and(|step| step % 16 != 0) && kind == Kind::Rounds {
+                // Where it is aligned once it would not be the next time.
+                group.step = group.step.filter(|_| group.aligned.is_none());
+            }
+        }
+        found.retain(|group| group.count >= WORTH || kind == Kind::Rounds);
+        found.sort_by_key(|group| core::cmp::Reverse(group.count));
+        let hoisted =
+            |group: &Group| group.start.is_some() && group.step.is_some_and(|step| step.abs() <= STEP);
+        match kind {
+            Kind::Block => found.truncate(1),
+            Kind::Rounds => found.retain(hoisted),
+            Kind::Trace | Kind::Loop => {
+                // Those behind the first cost more.
+                let first = found.first().map(|group| group.key);
+                found.retain(|group| Some(group.key) == first || group.count > WORTH);
+            }
+        }
+        found.truncate(GROUPS);
+        let rounds = kind == Kind::Rounds && found.iter().any(|group| group.step != Some(0));
+        let mut plan = Self { groups: found, rounds, ..Self::NONE };
+        plan.place(insts);
+        let fixed = |group: &Group| group.start.is_some() && group.step == Some(0);
+        plan.stable = matches!(kind, Kind::Loop | Kind::Rounds) && plan.groups.iter().all(fixed);
+        if plan.stable {
+            // Its first instruction is behind its last.
+            plan.last = insts.len();
         }
         plan
     }
+
+    /// Finds the accesses of the groups.
+    fn place(&mut self, insts: &[Inst]) {
+        let mut walk = Walk::new();
+        for (n, i) in insts.iter().enumerate() {
+            for (slot, access) in accesses(i).into_iter().enumerate() {
+                let Some(Access { address, size, aligned, .. }) = access else { continue };
+                let (key, at) = walk.sum(address);
+                let Some(group) = self.groups.iter().position(|group| group.key == key) else { continue };
+                let g = &self.groups[group];
+                let inside = |low: i32, high: i32| low >= g.low && high <= g.high;
+                let whole = inside(at, at.saturating_add(i32::from(size) - 1));
+                let fits = !aligned || g.aligned.is_some_and(|to| at.wrapping_sub(to) & 15 == 0);
+                // What is pushed may be in the second scratch register.
+                if !whole || !fits || slot == 1 && group != 0 {
+                    continue;
+                }
+                let offset = at.wrapping_sub(address.disp);
+                let plain = address.index == NO_REG && inside(offset, offset);
+                if slot == 1 && !plain {
+                    continue;
+                }
+                self.accesses[n][slot] = Some(Shared { group, address, offset, plain });
+                if group == 0 {
+                    self.last = n;
+                }
+            }
+            walk.step(i);
+            let Some(first) = self.groups.first().filter(|group| group.key.single()) else { continue };
+            self.after[n] = [ESP, EBP, 0, 1, 2, 3, 6, 7]
+                .into_iter()
+                .map(|r| (r, walk.values[usize::from(r)]))
+                .find(|(_, value)| value.root == first.key.base)
+                .map(|(r, value)| (r, value.offset));
+        }
+    }
 }
 
-/// Range and number of the accesses of one root.
-#[derive(Clone, Copy)]
-struct Tally {
-    low: i32,
-    high: i32,
-    count: u32,
+impl Key {
+    /// One register tells the sum.
+    fn single(self) -> bool {
+        self.index == NO_ROOT && self.base != NO_ROOT
+    }
+
+    /// The registers whose values at the start are the roots.
+    fn start(self) -> Option<Address> {
+        let register = |root: u16| match root {
+            NO_ROOT => Some(NO_REG),
+            _ => (usize::from(root) < REGS).then_some(root as u8),
+        };
+        let (base, index) = (register(self.base)?, register(self.index)?);
+        Some(Address { base, index, scale: self.scale, disp: 0 })
+    }
+
+    /// What the sum of the roots grows by, given the registers at the end.
+    fn step(self, end: &[Value; REGS]) -> Option<i32> {
+        let one = |root: u16| match root {
+            NO_ROOT => Some(0),
+            _ => end.get(usize::from(root)).filter(|value| value.root == root).map(|value| value.offset),
+        };
+        one(self.base)?.checked_add(one(self.index)?.checked_shl(u32::from(self.scale))?)
+    }
 }
 
-impl Tally {
-    const NONE: Self = Self { low: i32::MAX, high: i32::MIN, count: 0 };
+impl Group {
+    fn new(key: Key, offset: i32, access: Access) -> Option<Self> {
+        let mut group = Self {
+            key,
+            count: 0,
+            low: i32::MAX,
+            high: i32::MIN,
+            write: false,
+            aligned: None,
+            start: None,
+            step: None,
+        };
+        group.add(offset, access);
+        (group.count != 0).then_some(group)
+    }
 
-    fn add(&mut self, offset: i32, access: Access) {
-        let Some(at) = offset.checked_add(access.disp) else { return };
+    /// Adds an access at a distance from the sum of the roots, if that keeps the range narrow.
+    fn add(&mut self, at: i32, access: Access) {
         let Some(end) = at.checked_add(i32::from(access.size) - 1) else { return };
-        let (low, high) = (self.low.min(at).min(offset), self.high.max(end).max(offset));
-        if high.checked_sub(low).is_some_and(|span| span < SPAN) {
-            (self.low, self.high) = (low, high);
-            self.count += 1;
+        // With the base in the range no sum wraps around inside a page; where it is far away, it stays outside.
+        let base = at.wrapping_sub(access.address.disp);
+        let near = access.address.index == NO_REG && at.abs_diff(base) < SPAN as u32;
+        let (first, last) = if near { (at.min(base), end.max(base)) } else { (at, end) };
+        let (low, high) = (self.low.min(first), self.high.max(last));
+        if access.aligned && self.aligned.is_some_and(|to| at.wrapping_sub(to) & 15 != 0)
+            || high.checked_sub(low).is_none_or(|span| span >= SPAN)
+        {
+            return;
+        }
+        (self.low, self.high) = (low, high);
+        self.count += 1;
+        self.write |= access.write;
+        if access.aligned && self.aligned.is_none() {
+            self.aligned = Some(at);
         }
     }
 }
@@ -172,6 +334,21 @@ impl Walk {
         let root = self.roots;
         self.roots = (root + 1).min(ROOTS as u16 - 1);
         self.values[usize::from(register & 7)] = Value { root, offset: 0 };
+    }
+
+    /// Roots and distance of an address.
+    fn sum(&self, address: Address) -> (Key, i32) {
+        let value = |register: u8| match register {
+            NO_REG => Value { root: NO_ROOT, offset: 0 },
+            _ => self.values[usize::from(register & 7)],
+        };
+        let (base, index) = (value(address.base), value(address.index));
+        let offset = base.offset.wrapping_add(index.offset.wrapping_shl(u32::from(address.scale)));
+        let scale = if index.root == NO_ROOT { 0 } else { address.scale };
+        let key = Key { base: base.root, index: index.root, scale };
+        let turned = scale == 0 && key.index < key.base;
+        let key = if turned { Key { base: key.index, index: key.base, scale } } else { key };
+        (key, offset.wrapping_add(address.disp))
     }
 
     fn forget_all(&mut self) {
@@ -228,7 +405,14 @@ impl Walk {
                 self.add(i.reg[0], i.disp as i32);
             }
             L::Lea => self.forget(i.reg[0]),
-            L::Imul3 | L::Load | L::SetCc | L::Swap | L::Shift | L::DoubleShift | L::BitTest => {
+            L::Imul3
+            | L::Load
+            | L::SegmentStore
+            | L::SetCc
+            | L::Swap
+            | L::Shift
+            | L::DoubleShift
+            | L::BitTest => {
                 self.forget_operand(i, 0);
             }
             L::Exchange => {
@@ -240,12 +424,18 @@ impl Walk {
                 self.forget(2);
             }
             L::Loop | L::LoopCc | L::JumpCx => self.forget(1),
-            L::Same | L::Store => {
-                // The stack pointer stays unless it is named.
-                for r in 0..REGS as u8 {
-                    if r != ESP && r != EBP || i.reg.contains(&r) {
-                        self.forget(r);
-                    }
+            L::String => [0, 1, 6, 7].into_iter().for_each(|register| self.forget(register)),
+            L::PushFlags if wide => self.add(ESP, -4),
+            L::Direction | L::ClearInterrupts => {}
+            L::Translate => self.forget(0),
+            L::Same | L::Store if row.state != 0 => {
+                (0..4).for_each(|n| self.forget_operand(i, n));
+                // FNSTSW AX; PCMPESTRI and PCMPISTRI tell what they found in ECX.
+                if row.operands.contains(&Operand::AX) {
+                    self.forget(0);
+                }
+                if matches!(row.opcode, 0x0F_3A60..=0x0F_3A63) {
+                    self.forget(1);
                 }
             }
             _ => self.forget_all(),
@@ -281,6 +471,8 @@ fn register(i: &Inst, n: usize) -> Option<u8> {
         O::Eb | O::Ew | O::Ed | O::Ev | O::Gb | O::Gw | O::Gd | O::Gv | O::Zb | O::Zv | O::Zd => {
             Some(i.reg[n.min(2)] & 7)
         }
+        O::RdMb | O::RdMw if i.is_memory() => None,
+        O::RdMb | O::RdMw | O::Rd | O::Rv => Some(i.reg[n.min(2)] & 7),
         O::AL | O::AX | O::EAX => Some(0),
         O::CL => Some(1),
         _ => None,
@@ -309,12 +501,13 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
     {
         return [None; 2];
     }
-    let stack = |base, disp, write| Some(Access { base, disp, size: 4, write });
-    let plain = i.is_memory() && !i.addr16() && i.base < REGS as u8 && i.index == NO_REG;
-    let operand = |size: u8, write| {
-        let segment = matches!(i.segment, 0 | 2 | 3);
-        (plain && segment).then_some(Access { base: i.base, disp: i.disp as i32, size, write })
+    let stack = |base, disp, write| {
+        let address = Address { base, index: NO_REG, scale: 0, disp };
+        Some(Access { address, size: 4, aligned: false, write })
     };
+    let segment = i.is_memory() && !i.addr16() && matches!(i.segment, 0 | 2 | 3);
+    let address = Address { base: i.base, index: i.index, scale: i.scale, disp: i.disp as i32 };
+    let operand = |size: u8, write| segment.then_some(Access { address, size, aligned: false, write });
     // The widest that it can be: the range only has to cover it.
     let size = |n: usize| if byte(i, n) { 1 } else { 4 };
     let memory_first = row.operands[0].is_rm();
@@ -328,14 +521,19 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
         L::JumpIndirect => [operand(4, false), None],
         L::Alu => [operand(size(usize::from(!memory_first)), memory_first && group1(row) != 7), None],
         L::Mov => [operand(size(usize::from(!memory_first)), memory_first), None],
-        L::Test | L::Multiply => [operand(4, false), None],
-        L::Unary | L::Shift | L::DoubleShift | L::SetCc => [operand(4, true), None],
-        L::BitTest => [operand(4, row.digit.is_some_and(|digit| digit != 4)), None],
+        L::Test | L::Multiply => [operand(size(0), false), None],
+        L::Unary | L::Shift | L::DoubleShift | L::SetCc => [operand(size(0), true), None],
+        // Not with an offset in a register.
+        L::BitTest if row.digit.is_some() => [operand(4, row.digit != Some(4)), None],
+        L::Atomic => [operand(if row.opcode == 0x0FC7 { 8 } else { size(0) }, true), None],
         L::Exchange => [operand(4, true), None],
-        L::Load | L::Imul3 => [operand(4, false), None],
+        L::Load | L::Imul3 => [operand(size(1), false), None],
         // x87, MMX and SSE, but for what has to be aligned or looked at.
         L::Same | L::Store if row.state != 0 && row.mnemonic != "fldcw" => match row.memory() {
-            Some((size, false)) => [operand(size, row.lowering == L::Store), None],
+            Some((size, aligned)) if !aligned || size == 16 => {
+                let access = operand(size, row.lowering == L::Store);
+                [access.map(|access| Access { aligned, ..access }), None]
+            }
             _ => [None; 2],
         },
         _ => [None; 2],

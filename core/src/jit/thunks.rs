@@ -4,7 +4,7 @@ use super::asm::Asm;
 use super::x64::{Entry, TABLE};
 use super::{Jit, Shared};
 use crate::cpu::Cpu;
-use crate::cpu::tlb::ENTRIES;
+use crate::cpu::tlb::{self, ENTRIES};
 use core::mem::offset_of;
 use dynasm::dynasm;
 
@@ -17,11 +17,20 @@ pub(super) struct Offsets {
     pub(super) alone: i32,
     pub(super) code_tlb: i32,
     pub(super) jumps: i32,
+    pub(super) until_hot: i32,
     pub(super) scratch: i32,
+    pub(super) stride: i32,
+    /// [`crate::cpu::flags::EFlags::system`].
+    pub(super) system: i32,
+    pub(super) cpl: i32,
+    pub(super) addends: i32,
+    pub(super) aside: i32,
     pub(super) write_table: i32,
     pub(super) read_span: i32,
     pub(super) write_span: i32,
     pub(super) base: i32,
+    pub(super) limit: i32,
+    pub(super) mode: i32,
     segments: i32,
 }
 
@@ -33,11 +42,19 @@ impl Offsets {
         alone: shared(offset_of!(Shared, alone)),
         code_tlb: CODE_TLB,
         jumps: shared(offset_of!(Shared, jumps)),
+        until_hot: shared(offset_of!(Shared, until_hot)),
         scratch: shared(offset_of!(Shared, scratch)),
+        stride: shared(offset_of!(Shared, stride)),
+        system: (offset_of!(Cpu, flags) + offset_of!(crate::cpu::flags::EFlags, system)) as i32,
+        cpl: offset_of!(Cpu, cpl) as i32,
+        addends: shared(offset_of!(Shared, addends)),
+        aside: shared(offset_of!(Shared, aside)),
         write_table: (ENTRIES * 8) as i32,
         read_span: offset_of!(crate::cpu::segment::Segment, read_span) as i32,
         write_span: offset_of!(crate::cpu::segment::Segment, write_span) as i32,
         base: offset_of!(crate::cpu::segment::Segment, base) as i32,
+        limit: offset_of!(crate::cpu::segment::Segment, limit) as i32,
+        mode: offset_of!(Cpu, mode) as i32,
         segments: offset_of!(Cpu, seg) as i32,
     };
 
@@ -55,10 +72,12 @@ const fn r(n: i32) -> i32 {
     offset_of!(Cpu, regs) as i32 + 4 * n
 }
 const EIP: i32 = offset_of!(Cpu, eip) as i32;
+const CS_BASE: i32 = Offsets::NEW.segment(1) + Offsets::NEW.base;
 const BUDGET: i32 = shared(offset_of!(Shared, budget));
 const TLB: i32 = shared(offset_of!(Shared, tlb));
 const CODE_TLB: i32 = shared(offset_of!(Shared, code_tlb));
 const INTERPRET: i32 = shared(offset_of!(Shared, interpret));
+const MIXED: i32 = shared(offset_of!(Shared, mixed));
 const RESOLVE: i32 = shared(offset_of!(Shared, resolve));
 const ENTRY_TABLE: i32 = shared(offset_of!(Shared, entries));
 
@@ -67,14 +86,19 @@ const ENTRY_TABLE: i32 = shared(offset_of!(Shared, entries));
 pub(super) struct Thunks {
     /// `fn(cpu, code)`.
     pub(super) enter: usize,
-    /// r8d holds EIP, the flags are in memory: go there, if the table of entry points has it.
+    /// r8d holds a linear address, the flags are in memory: go there, if the table of entry points has it.
     pub(super) lookup: usize,
     /// As `lookup`, but the table is known not to have it: the dispatcher is asked.
     pub(super) miss: usize,
-    /// r8d holds EIP, the flags are in memory: leave.
+    /// r8d holds a linear address, the flags are in memory: leave.
     pub(super) exit: usize,
     /// CALLed with a site in r11d.
     pub(super) interpret: usize,
+    /// CALLed with a linear address in r8d and the size of a write, less one, in r9d: the addend goes to r9, and ZF is
+    /// clear, where the page holds code but not there.
+    pub(super) mixed: usize,
+    /// Those of MOVS and STOS.
+    pub(super) string: super::emit::string::Pieces,
     /// Those of x87, MMX and SSE state.
     pub(super) fp: super::fp::Thunks,
     /// Where translated blocks begin.
@@ -97,14 +121,55 @@ fn load(a: &mut Asm) {
 
 /// All that a helper may have changed.
 fn reload(a: &mut Asm) {
-    dynasm!(a ; .arch x64 ; mov r12, [r14 + TLB] ; mov r13, [r14 + BUDGET] ; mov r8d, [r14 + EIP]);
+    dynasm!(a ; .arch x64 ; mov r12, [r14 + TLB] ; mov r13, [r14 + BUDGET]
+        ; mov r8d, [r14 + EIP] ; add r8d, [r14 + CS_BASE]);
     load(a);
+}
+
+/// r8d, a linear address, to EIP.
+fn store_eip(a: &mut Asm) {
+    dynasm!(a ; .arch x64 ; sub r8d, [r14 + CS_BASE] ; mov [r14 + EIP], r8d);
 }
 
 /// AH and OF of RFLAGS to memory; r11 is lost.
 pub(super) fn save_flags(a: &mut Asm) {
     let at = Offsets::NEW.flags;
     dynasm!(a ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
+}
+
+/// See [`Thunks::mixed`].
+fn mixed(a: &mut Asm) {
+    const { assert!(size_of::<tlb::Mixed>() == 32 && tlb::MIXED == 256) };
+    let (addend, lines) = (tlb::MIXED_ADDEND as i32, tlb::MIXED_LINES as i32);
+    let fail = a.label();
+    dynasm!(a ; .arch x64
+        ; push rax ; push rcx ; push rdx
+        ; mov eax, r8d
+        ; and eax, 0xFFF
+        ; lea ecx, [rax + r9]
+        ; cmp ecx, 0xFFF);
+    a.jcc(7, fail);
+    dynasm!(a ; .arch x64
+        ; mov edx, r8d
+        ; shr edx, 12
+        ; movzx r9d, dl
+        ; shl r9d, 5
+        ; add r9, [r14 + MIXED]
+        ; inc edx
+        ; cmp [r9], edx);
+    a.jcc(5, fail);
+    dynasm!(a ; .arch x64
+        ; mov rdx, [r9 + lines]
+        ; mov rdx, [rdx]
+        ; test rdx, rdx);
+    a.jcc(4, fail);
+    dynasm!(a ; .arch x64 ; shr ecx, 6 ; shr eax, 6 ; bt rdx, rcx);
+    a.jcc(2, fail);
+    dynasm!(a ; .arch x64 ; bt rdx, rax);
+    a.jcc(2, fail);
+    dynasm!(a ; .arch x64 ; mov r9, [r9 + addend] ; pop rdx ; pop rcx ; pop rax ; test r9, r9 ; ret);
+    a.bind(fail);
+    dynasm!(a ; .arch x64 ; pop rdx ; pop rcx ; pop rax ; xor r9d, r9d ; ret);
 }
 
 impl Jit {
@@ -143,7 +208,7 @@ impl Jit {
         dynasm!(a ; .arch x64 ; jmp QWORD [r9 + 8]);
         a.bind(miss);
         t.miss = a.at();
-        dynasm!(a ; .arch x64 ; mov [r14 + EIP], r8d);
+        store_eip(a);
         save(a);
         dynasm!(a ; .arch x64
             ; mov rdi, r14
@@ -154,7 +219,7 @@ impl Jit {
         reload(a);
         dynasm!(a ; .arch x64 ; jmp r9);
         t.exit = a.at();
-        dynasm!(a ; .arch x64 ; mov [r14 + EIP], r8d);
+        store_eip(a);
         save(a);
         a.bind(leave);
         dynasm!(a ; .arch x64
@@ -175,12 +240,16 @@ impl Jit {
         a.jcc(5, out);
         load(a);
         dynasm!(a ; .arch x64 ; ret);
+        t.mixed = a.at();
+        mixed(a);
+        t.string = super::emit::string::shared(a);
         t.fp = super::fp::Thunks::emit(a, save, load, out);
         a.bind(out);
         dynasm!(a ; .arch x64 ; add rsp, 8 ; cmp eax, 2);
         a.jcc(4, resume);
         a.jmp(leave);
         let base = self.place();
+        t.string.iter_mut().flatten().flatten().for_each(|offset| *offset += base);
         let fp = &mut t.fp;
         for offset in [
             &mut t.enter,
@@ -188,6 +257,7 @@ impl Jit {
             &mut t.miss,
             &mut t.exit,
             &mut t.interpret,
+            &mut t.mixed,
             &mut fp.unload,
             &mut fp.load,
             &mut fp.fill,

@@ -1,28 +1,27 @@
-//! Translation of one block.
+//! Translation of one block, or of a trace.
 
 use super::NO_LINK;
 use super::asm::{Asm, Label, Rm};
-use super::emit::flags::{Where, needed};
-use super::emit::{Done, Emitter, Files, Jump, Place};
-use super::plan::Plan;
+use super::emit::flags::Where;
+use super::emit::{Alone, Done, Emitter, Files, Jump, Place};
+use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
+use super::trace::{Heat, Known, Successors, Trace};
 use super::x64::{Code, Jit, Link, Note};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
-use crate::isa::Inst;
+use crate::isa::row::Flags;
 use crate::isa::row::flags::OSZAPC;
-use crate::isa::row::{Flags, Lowering};
 use crate::memory::PAGE;
 use alloc::vec::Vec;
 use dynasm::dynasm;
 
-/// How far the search for a reader of flags follows jumps: to the next block, so that flags that it reads or
-/// leaves alone are exact whenever control is between the two.
-const DEPTH: u32 = 1;
-
-/// A jump on its way out of a block.
+/// A jump on its way out of what is translated.
 struct Exit {
-    jump: Jump,
+    /// Target: offset in the block's page (may leave it).
+    target: i32,
+    /// Instructions of the budget that are given back.
+    rest: u32,
     /// The flags are in memory, or nobody needs them.
     saved: bool,
     /// Bound where the way out begins.
@@ -35,137 +34,61 @@ struct Exit {
     tail: usize,
 }
 
-/// Blocks that a translation knows of.
-#[derive(Default)]
-struct Known {
-    blocks: [u32; 8],
-    count: usize,
-}
-
-impl Known {
-    fn add(&mut self, block: u32) -> bool {
-        if self.blocks[..self.count].contains(&block) {
-            return true;
-        }
-        let Some(place) = self.blocks.get_mut(self.count) else { return false };
-        *place = block;
-        self.count += 1;
-        true
-    }
-}
-
-/// Flags that somebody needs when control leaves a block, and the blocks that say so.
-fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known: &mut Known) -> Flags {
-    use Lowering as L;
-    let Some(last) = insts.last() else { return OSZAPC };
-    let next = (block.phys & 0xFFF) as i64 + i64::from(block.len);
-    let target = next + i64::from(last.imm as i32);
-    let whole = !last.oper16();
-    let (first, second) = match last.row().lowering {
-        L::Jump | L::CallNear if whole => (target, None),
-        L::JumpCc | L::JumpCx | L::Loop if whole => (next, Some(target)),
-        lowering if !lowering.ends_block() && !crate::cpu::run::ends_block(last) => (next, None),
-        _ => return OSZAPC,
-    };
-    let mut live = live_in(cache, block, first, depth, known);
-    if let Some(second) = second
-        && live != OSZAPC
-    {
-        live |= live_in(cache, block, second, depth, known);
-    }
-    live
-}
-
-/// Flags that somebody needs at an offset in a block's page.
-fn live_in(cache: &BlockCache, from: &Block, offset: i64, depth: u32, known: &mut Known) -> Flags {
-    if depth == 0 || !(0..PAGE as i64).contains(&offset) {
-        return OSZAPC;
-    }
-    let Some(number) = cache.peek(from.phys & !0xFFF | offset as u64, from.mode & !mode::ALONE) else {
-        return OSZAPC;
-    };
-    if !known.add(number) {
-        return OSZAPC;
-    }
-    let insts = cache.insts(number);
-    // Whatever it lets through is asked of those behind it.
-    let own = needed(insts, 0, |_, _| ());
-    let through = needed(insts, OSZAPC, |_, _| ()) & !own;
-    if through == 0 {
-        return own;
-    }
-    own | through & live_out(cache, cache.block(number), insts, depth - 1, known)
-}
-
 impl Jit {
-    /// Translates a block, for which there is room.
+    /// Translates a block, for which there is room; with those behind it when it was entered often enough.
     pub(super) fn translate(&mut self, cache: &BlockCache, number: u32) {
         let block = *cache.block(number);
-        let insts = cache.insts(number);
+        let alone = block.mode & mode::ALONE != 0;
+        let hot = !alone && self.until_hot[number as usize] < 0;
+        let trace = Trace::new(
+            cache,
+            number,
+            hot.then_some(Heat { hot: self.hot, left: &self.until_hot, blocks: &self.blocks }),
+        );
+        let insts = &trace.insts[..];
         let count = insts.len();
-        let offset = (block.phys & 0xFFF) as u32;
-        let next = (offset + u32::from(block.len)) as i32;
         let mut known = Known::default();
         let mut live = [OSZAPC; MAX_BLOCK];
-        let live_in = if self.precise {
-            OSZAPC
-        } else {
-            let after = live_out(cache, &block, insts, DEPTH, &mut known);
-            needed(insts, after, |n, flags| live[n] = flags)
-        };
-        let plan = if block.mode & mode::ALONE == 0 { Plan::new(insts) } else { Plan::NONE };
-        let mut ends = [0; MAX_BLOCK];
-        for (end, i) in ends.iter_mut().zip(insts) {
-            *end = i32::from(i.end);
-        }
-        self.asm.clear();
-        let mut w = Emitter {
-            asm: &mut self.asm,
-            cold: Vec::with_capacity(2 * count),
-            sites: &mut self.sites,
-            thunks: self.thunks,
-            o: Offsets::NEW,
-            block_total: count as u32,
-            first: insts.as_ptr(),
-            offset,
-            ends: &ends[..count],
-            plan: &plan,
-            looked_up: false,
-            alone: Vec::new(),
-            first_link: self.links.len(),
-            precise: self.precise,
-            flags: Where::MEMORY,
-            interpreted: false,
-            insts,
-            files: Files::default(),
-            host: self.host.0,
-            amd: self.host.1,
-        };
-        let labels = Labels::new(w.asm);
-        w.entries(&labels, &block, live_in);
-        let mut jumps = Vec::new();
-        let mut ended = false;
-        for (n, i) in insts.iter().enumerate() {
-            let p = Place { index: n as u32, live: live[n], offset };
-            if i.row().lowering.is_flow() {
-                w.note_pointers();
-                jumps = w.branch(i, p, next);
-                ended = true;
-            } else if w.inst(i, p) == Done::Ended {
-                ended = true;
+        let live_in =
+            if self.precise { OSZAPC } else { trace.flags(cache, &mut known, |n, flags| live[n] = flags) };
+        let mut at = [0; MAX_BLOCK];
+        for piece in &trace.pieces {
+            for n in piece.range() {
+                at[n] = piece.offset as i32 + i32::from(insts[n].end) - i32::from(insts[n].len);
             }
         }
-        if !ended {
-            w.note_pointers();
-            jumps.push(Jump { condition: None, target: next });
+        let code =
+            Translation { trace: &trace, block: &block, live: &live[..count], live_in, at: &at[..count] };
+        // Accesses share lookups where offsets are linear addresses.
+        const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
+        let shares = block.mode & SHARES == SHARES;
+        let counter = (!alone && !hot).then_some(number);
+        let kinds: &[Option<Kind>] = match (alone, hot, trace.closed) {
+            (true, ..) => &[None],
+            (_, false, _) => &[Some(Kind::Block)],
+            (.., false) => &[Some(Kind::Trace)],
+            // Rounds are counted where nothing in line leaves the loop.
+            _ => &[Some(Kind::Rounds), Some(Kind::Loop)],
+        };
+        let sites = self.sites.len();
+        let mut made = None;
+        for &kind in kinds {
+            let plan = kind.filter(|_| shares).map_or(Plan::NONE, |kind| Plan::new(insts, kind));
+            if kind == Some(Kind::Rounds) && plan.groups.is_empty() {
+                continue;
+            }
+            self.sites.truncate(sites);
+            let Some(done) = self.emit(&code, &plan, counter) else { continue };
+            self.stats.rounds += u64::from(plan.rounds);
+            made = Some(done);
+            break;
         }
-        let exits = w.exits(jumps, live[count - 1], &labels, offset);
-        let alone = core::mem::take(&mut w.alone);
+        let Some(Made { alone_ways, exits, labels }) = made else { return };
         let positions = [labels.lookup, labels.direct, labels.saved].map(|l| self.asm.position(l) as u32);
-        let alone_stubs: Vec<u32> = alone.iter().map(|way| self.asm.position(way.stub) as u32).collect();
+        let alone_stubs: Vec<u32> = alone_ways.iter().map(|way| self.asm.position(way.stub) as u32).collect();
         let stubs: Vec<u32> = exits.iter().map(|exit| self.asm.position(exit.stub) as u32).collect();
         let base = self.place() as u32;
-        for (way, stub) in alone.iter().zip(alone_stubs) {
+        for (way, stub) in alone_ways.iter().zip(alone_stubs) {
             self.links.push(Link {
                 at: base + way.at as u32,
                 stub: base + stub,
@@ -186,7 +109,7 @@ impl Jit {
                 tail: base + exit.tail as u32,
                 saved: exit.saved,
                 linked: false,
-                phys: page | (exit.jump.target as u64 & 0xFFF),
+                phys: page | (exit.target as u64 & 0xFFF),
                 next: NO_LINK,
             });
         }
@@ -194,9 +117,13 @@ impl Jit {
             lookup: base + positions[0],
             direct: base + positions[1],
             saved: base + positions[2],
+            total: count as u32,
+            hot,
+            closed: trace.closed,
             ..self.blocks[number as usize]
         };
-        for &other in &known.blocks[..known.count] {
+        let parts = trace.pieces.iter().map(|piece| piece.block);
+        for other in known.blocks[..known.count].iter().copied().chain(parts) {
             if other != number {
                 let head = &mut self.blocks[other as usize].dependents;
                 self.notes.push(Note { block: number, next: *head });
@@ -204,7 +131,115 @@ impl Jit {
             }
         }
         self.stats.translated += 1;
+        self.stats.hot += u64::from(hot);
+        self.stats.loops += u64::from(trace.closed);
     }
+
+    /// Emits code; none when it turns out that rounds cannot be counted.
+    fn emit(&mut self, code: &Translation<'_>, plan: &Plan, counter: Option<u32>) -> Option<Made> {
+        let Translation { trace, block, live, live_in, at } = *code;
+        let insts = &trace.insts[..];
+        let count = insts.len();
+        self.asm.clear();
+        let mut w = Emitter {
+            asm: &mut self.asm,
+            cold: Vec::with_capacity(2 * count),
+            sites: &mut self.sites,
+            thunks: self.thunks,
+            o: Offsets::NEW,
+            block_total: count as u32,
+            mode: block.mode,
+            home: block.home,
+            offset: (block.phys & 0xFFF) as u32,
+            at,
+            plan,
+            looked_up: 0,
+            alone: Vec::new(),
+            first_link: self.links.len(),
+            precise: self.precise,
+            flags: Where::MEMORY,
+            interpreted: false,
+            interrupted: false,
+            insts,
+            files: Files::default(),
+            host: self.host.0,
+            amd: self.host.1,
+        };
+        let labels = Labels::new(w.asm);
+        w.entries(&labels, block, live_in, counter);
+        w.look_up_early(trace.closed);
+        let early = trace.early_files();
+        if early != 0 {
+            w.load_files(&insts[0], Place { index: 0, live: live[0], piece: trace.pieces[0] }, early);
+        }
+        w.interrupted = false;
+        if plan.rounds {
+            w.put_aside();
+        }
+        w.asm.bind(labels.body);
+        let hoisted = w.looked_up;
+        let mut exits = Vec::with_capacity(trace.pieces.len() + 1);
+        for (number, &piece) in trace.pieces.iter().enumerate() {
+            let follower = trace.pieces.get(number + 1);
+            let end = piece.start + piece.count;
+            let to = Successors::of(block, piece.offset, piece.len, &insts[end as usize - 1]);
+            let mut jumps: Vec<_> = to.iter().map(|to| Jump { condition: None, target: to.next }).collect();
+            for n in piece.range() {
+                let (i, p) = (&insts[n], Place { index: n as u32, live: live[n], piece });
+                if i.row().lowering.is_flow() {
+                    w.note_pointers();
+                    jumps = w.branch(i, p, to.as_ref());
+                } else if w.inst(i, p) == Done::Ended {
+                    jumps.clear();
+                }
+            }
+            if !jumps.is_empty() {
+                w.note_pointers();
+            }
+            let needed = live[end as usize - 1];
+            match follower {
+                Some(follower) => {
+                    w.side_exit(&jumps, follower.offset as i32, count as u32 - end, needed, &mut exits);
+                }
+                None if trace.closed => {
+                    w.side_exit(&jumps, trace.pieces[0].offset as i32, 0, needed, &mut exits);
+                    let held =
+                        hoisted == 0 || (plan.stable || plan.rounds) && w.looked_up & hoisted == hoisted;
+                    let ready = w.files.loaded & early == early && held;
+                    w.back(if ready { labels.body } else { labels.top }, live_in, &labels);
+                    if plan.rounds && !ready {
+                        return None;
+                    }
+                }
+                None => w.lead_out(&jumps, needed, &mut exits),
+            }
+        }
+        if plan.rounds && w.interrupted {
+            return None;
+        }
+        w.exits(&mut exits, &labels, trace.pieces[0].offset);
+        let alone_ways = core::mem::take(&mut w.alone);
+        Some(Made { alone_ways, exits, labels })
+    }
+}
+
+/// What is to be translated, and what is known of it.
+#[derive(Clone, Copy)]
+struct Translation<'a> {
+    trace: &'a Trace,
+    block: &'a Block,
+    /// Flags needed behind each instruction, and before the first.
+    live: &'a [Flags],
+    live_in: Flags,
+    /// Offsets of the instructions in their page.
+    at: &'a [i32],
+}
+
+/// What was emitted, besides the code.
+struct Made {
+    alone_ways: Vec<Alone>,
+    exits: Vec<Exit>,
+    labels: Labels,
 }
 
 /// Entries of a block, and where it goes without budget.
@@ -212,7 +247,13 @@ struct Labels {
     lookup: Label,
     direct: Label,
     saved: Label,
+    /// Where a loop begins: behind the budget check.
+    top: Label,
+    /// The same, with everything looked up and loaded that is before its first instruction.
+    body: Label,
     budget_out: Label,
+    /// It has been entered often.
+    often: Label,
     /// The block is not the one at EIP.
     other: Label,
     /// The second page is not the one that was translated.
@@ -225,7 +266,10 @@ impl Labels {
             lookup: a.label(),
             direct: a.label(),
             saved: a.label(),
+            top: a.label(),
+            body: a.label(),
             budget_out: a.label(),
+            often: a.label(),
             other: a.label(),
             elsewhere: a.label(),
         }
@@ -234,19 +278,23 @@ impl Labels {
 
 impl Emitter<'_> {
     /// The entries, the budget check, and the shared lookup if that can be made here.
-    fn entries(&mut self, l: &Labels, block: &Block, live_in: Flags) {
+    fn entries(&mut self, l: &Labels, block: &Block, live_in: Flags, counter: Option<u32>) {
         let offset = (block.phys & 0xFFF) as i32;
         let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
         let page = code_page(block.phys) as i32;
         self.asm.bind(l.lookup);
-        dynasm!(self.asm ; .arch x64
-            ; mov r9d, r8d
-            ; mov r10, [r14 + tlb]
-            ; shr r9d, 12
-            ; cmp DWORD [r10 + r9 * 4], page);
-        self.asm.jcc(5, l.other);
-        self.asm.lea(9, Some(8), None, -offset);
-        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        if self.mode & mode::FLAT == 0 {
+            self.look_home(l, block);
+        } else {
+            dynasm!(self.asm ; .arch x64
+                ; mov r9d, r8d
+                ; mov r10, [r14 + tlb]
+                ; shr r9d, 12
+                ; cmp DWORD [r10 + r9 * 4], page);
+            self.asm.jcc(5, l.other);
+            self.asm.lea(9, Some(8), None, -offset);
+            self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+        }
         if let Some(second) = block.second {
             let page = code_page(second) as i32;
             dynasm!(self.asm ; .arch x64
@@ -263,61 +311,153 @@ impl Emitter<'_> {
             self.save_flags();
         }
         self.asm.bind(l.saved);
-        let total = self.block_total as i32;
-        dynasm!(self.asm ; .arch x64 ; sub r13, total);
+        if let Some(number) = counter {
+            let (table, at) = (self.o.until_hot, number as i32 * 4);
+            dynasm!(self.asm ; .arch x64 ; mov r9, [r14 + table] ; sub DWORD [r9 + at], 1);
+            self.asm.jcc(8, l.often);
+        }
+        self.budget();
         self.asm.jcc(0xC, l.budget_out);
         self.flags = Where { host: false, memory: live_in != 0 };
-        self.look_up_early();
+        self.asm.bind(l.top);
+        if self.plan.rounds {
+            let aside = self.o.aside;
+            dynasm!(self.asm ; .arch x64 ; mov QWORD [r14 + aside], 0);
+        }
     }
 
-    /// Jumps out of the block, cold code, ways out.
-    fn exits(&mut self, jumps: Vec<Jump>, live: Flags, l: &Labels, offset: u32) -> Vec<Exit> {
-        let saved = self.flags.memory || live == 0;
-        let mut exits = Vec::with_capacity(2);
-        for jump in jumps {
-            let stub = self.asm.label();
-            match jump.condition {
-                None => self.asm.jmp(stub),
-                Some(16) => {
-                    // JRCXZ reaches only 127 bytes: over a jump.
-                    dynasm!(self.asm ; .arch x64 ; jrcxz BYTE 2);
-                    self.asm.push(0xEB);
-                    self.asm.push(5);
-                    self.asm.jmp(stub);
-                }
-                Some(condition) => self.asm.jcc(condition, stub),
-            }
-            let at = self.asm.at() - 4;
-            exits.push(Exit { jump, saved, stub, at, cross: false, tail: 0 });
+    /// The beginning of an entry from elsewhere into code that was translated for one place of one segment. Leaves the
+    /// code page in r9d and the table of code pages in r10.
+    fn look_home(&mut self, l: &Labels, block: &Block) {
+        let home = self.home;
+        let linear = home.linear();
+        let (code_page_at, tlb, mode_at) = (self.o.code_page, self.o.code_tlb, self.o.mode);
+        let (page, entry) = (code_page(block.phys) as i32, (linear >> 12 << 2) as i32);
+        let (at, mode) = (linear as i32, (self.mode & !mode::ALONE) as i32);
+        dynasm!(self.asm ; .arch x64
+            ; mov r10, [r14 + tlb]
+            ; cmp r8d, DWORD at);
+        self.asm.jcc(5, l.other);
+        dynasm!(self.asm ; .arch x64 ; cmp DWORD [r10 + entry], page);
+        self.asm.jcc(5, l.other);
+        // Tables that know only address and page would lead here again.
+        let cs = self.o.segment(1);
+        for (field, value) in
+            [(mode_at, mode), (cs + self.o.base, home.base as i32), (cs + self.o.limit, home.limit as i32)]
+        {
+            dynasm!(self.asm ; .arch x64 ; cmp DWORD [r14 + field], value);
+            self.asm.jcc(5, l.elsewhere);
         }
+        self.asm.mov_imm(9, linear & !0xFFF);
+        self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));
+    }
+
+    /// Takes the instructions off the budget.
+    fn budget(&mut self) {
+        let total = self.block_total;
+        if total < 0x80 {
+            dynasm!(self.asm ; .arch x64 ; sub r13, BYTE total as i8);
+        } else {
+            dynasm!(self.asm ; .arch x64 ; sub r13, total as i32);
+        }
+    }
+
+    /// A jump out. With instructions to give back it goes by its way out, which the link then lies in.
+    fn exit(&mut self, jump: Jump, rest: u32, needed: Flags, exits: &mut Vec<Exit>) {
+        let stub = self.asm.label();
+        match jump.condition {
+            None => self.asm.jmp(stub),
+            Some(16) => {
+                // JRCXZ reaches only 127 bytes: over a jump.
+                dynasm!(self.asm ; .arch x64 ; jrcxz BYTE 2);
+                self.asm.push(0xEB);
+                self.asm.push(5);
+                self.asm.jmp(stub);
+            }
+            Some(17) => {
+                // There is no JCXZ in long mode, and RFLAGS must stay.
+                dynasm!(self.asm ; .arch x64
+                    ; mov r8d, ecx
+                    ; movzx ecx, cx
+                    ; jrcxz BYTE 5
+                    ; mov ecx, r8d
+                    ; jmp BYTE 8);
+                self.asm.modrm_raw(false, 0x8B, 1, Rm::Reg(8), false);
+                self.asm.jmp(stub);
+            }
+            Some(condition) => self.asm.jcc(condition, stub),
+        }
+        let (at, target) = (self.asm.at() - 4, jump.target);
+        let saved = self.flags.memory || needed == 0;
+        exits.push(Exit { target, rest, saved, stub, at, cross: false, tail: 0 });
+    }
+
+    /// All ways on from the last instruction lead out.
+    fn lead_out(&mut self, jumps: &[Jump], needed: Flags, exits: &mut Vec<Exit>) {
+        for &jump in jumps {
+            self.exit(jump, 0, needed, exits);
+        }
+    }
+
+    /// Of the ways on, the one to `on` is what follows; the other leads out.
+    fn side_exit(&mut self, jumps: &[Jump], on: i32, rest: u32, needed: Flags, exits: &mut Vec<Exit>) {
+        let [Jump { condition: Some(condition), target }, Jump { target: other, .. }] = *jumps else {
+            return;
+        };
+        if target != on {
+            self.exit(Jump { condition: Some(condition), target }, rest, needed, exits);
+        } else if other != on {
+            self.exit(Jump { condition: Some(condition ^ 1), target: other }, rest, needed, exits);
+        }
+    }
+
+    /// Back to the beginning of a loop.
+    fn back(&mut self, to: Label, live_in: Flags, l: &Labels) {
+        self.keep_flags(live_in);
+        self.budget();
+        self.asm.jcc(0xD, to);
+        if self.plan.rounds {
+            // The rounds are done: the next ones.
+            let aside = self.o.aside;
+            dynasm!(self.asm ; .arch x64 ; add r13, [r14 + aside]);
+            self.asm.jcc(0xD, l.top);
+        }
+        self.asm.jmp(l.budget_out);
+    }
+
+    /// Cold code, ways out.
+    fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: u32) {
         self.cold();
         let links = self.first_link + self.alone.len();
         self.asm.bind(l.budget_out);
         let total = self.block_total as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, total);
-        self.eip(8, offset as i32);
+        self.linear(8, offset as i32);
         self.asm.jmp_outside(self.thunks.exit);
+        self.asm.bind(l.often);
+        self.linear(8, offset as i32);
         self.asm.bind(l.elsewhere);
         self.asm.jmp_outside(self.thunks.miss);
         self.asm.bind(l.other);
         self.asm.jmp_outside(self.thunks.lookup);
         for (n, exit) in exits.iter_mut().enumerate() {
             self.asm.bind(exit.stub);
-            let target = exit.jump.target;
-            exit.cross = !(0..PAGE as i32).contains(&target);
-            if !saved {
+            exit.cross = !(0..PAGE as i32).contains(&exit.target);
+            let settle = exit.rest != 0 || self.plan.rounds;
+            self.take_up();
+            if exit.rest != 0 {
+                self.asm.lea_wide(13, 13, exit.rest as i32);
+            }
+            if settle && !exit.cross {
+                self.link_here(exit);
+            }
+            if !exit.saved {
                 self.save_flags();
             }
+            self.linear(8, exit.target);
             if exit.cross {
-                // The target is told EIP and sees for itself; the rel32 to be linked is the one behind that.
-                self.eip(8, target);
-                let on = self.asm.label();
-                self.asm.jmp(on);
-                exit.at = self.asm.at() - 4;
-                self.asm.bind(on);
-                exit.stub = on;
-            } else {
-                self.eip(8, target);
+                // The target is told the address and sees for itself; the rel32 to be linked is the one behind that.
+                self.link_here(exit);
             }
             // Out with the link's number, so that the dispatcher can connect it.
             let (number, link) = ((links + n) as i32, self.o.link);
@@ -325,6 +465,14 @@ impl Emitter<'_> {
             self.asm.jmp_outside(self.thunks.miss);
             exit.tail = self.asm.at() - 4;
         }
-        exits
+    }
+
+    /// A jump to what comes next, which is to be linked.
+    fn link_here(&mut self, exit: &mut Exit) {
+        let on = self.asm.label();
+        self.asm.jmp(on);
+        exit.at = self.asm.at() - 4;
+        self.asm.bind(on);
+        exit.stub = on;
     }
 }

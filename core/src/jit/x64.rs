@@ -9,12 +9,15 @@ use crate::cpu::tlb::code_page;
 use crate::cpu::{Cpu, Io, Stop};
 use crate::isa::Inst;
 use crate::isa::decode::Features;
+use crate::isa::table::ROWS;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
 /// Times that a block is interpreted before it is translated.
 const HEAT: u16 = 12;
+/// Times that a translated block is entered until it is translated together with those behind it.
+const HOT: i32 = 500;
 /// Entry points in the table.
 pub(super) const TABLE: usize = 1 << 16;
 /// Room that one block may need.
@@ -53,18 +56,38 @@ pub(super) struct Site {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Entry {
-    eip: u32,
+    linear: u32,
     /// What the table of code pages must say of it.
     page: u32,
     code: usize,
 }
 
-const EMPTY: Entry = Entry { eip: 0, page: u32::MAX, code: 0 };
+const EMPTY: Entry = Entry { linear: 0, page: u32::MAX, code: 0 };
+
+/// Recent entry points.
+struct Tables {
+    /// By linear address.
+    entries: Box<[Entry]>,
+    /// By the low 16 bits of it: what they lead to looks itself whether it is meant.
+    jumps: Box<[usize]>,
+}
+
+impl Tables {
+    fn new() -> Self {
+        Self { entries: vec![EMPTY; TABLE].into_boxed_slice(), jumps: vec![0; 1 << 16].into_boxed_slice() }
+    }
+
+    fn remember(&mut self, linear: u32, page: u32, code: usize) {
+        self.entries[(linear ^ linear >> 16) as usize & (TABLE - 1)] = Entry { linear, page, code };
+        self.jumps[linear as usize & 0xFFFF] = code;
+    }
+}
 
 /// A translated block.
 #[derive(Clone, Copy)]
 pub(super) struct Code {
-    /// Entry from elsewhere, with EIP in r8d and the flags in memory. The block looks itself whether it is the one at EIP.
+    /// Entry from elsewhere, with the linear address in r8d and the flags in memory. The block looks itself whether it
+    /// is the one there.
     pub(super) lookup: u32,
     /// Entry by a link, flags in RFLAGS.
     pub(super) direct: u32,
@@ -74,10 +97,24 @@ pub(super) struct Code {
     pub(super) incoming: u32,
     /// First note of a block that was translated with knowledge of this one.
     pub(super) dependents: u32,
+    /// Instructions that must be allowed for it to be entered.
+    pub(super) total: u32,
+    /// Translated together with those behind it.
+    pub(super) hot: bool,
+    /// A loop.
+    pub(super) closed: bool,
 }
 
-pub(super) const NO_CODE: Code =
-    Code { lookup: 0, direct: 0, saved: 0, incoming: NO_LINK, dependents: NO_LINK };
+pub(super) const NO_CODE: Code = Code {
+    lookup: 0,
+    direct: 0,
+    saved: 0,
+    incoming: NO_LINK,
+    dependents: NO_LINK,
+    total: 0,
+    hot: false,
+    closed: false,
+};
 
 /// A direct jump that may be linked to its target.
 #[derive(Clone, Copy)]
@@ -115,8 +152,8 @@ pub struct Jit {
     pub(super) blocks: Vec<Code>,
     /// Start and length of pieces of code, in order.
     pub(super) placed: Vec<(u32, u32)>,
-    entries: Box<[Entry; TABLE]>,
-    jumps: Box<[usize]>,
+    /// For code of flat segments, and for other code.
+    tables: [Tables; 2],
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) notes: Vec<Note>,
@@ -126,8 +163,14 @@ pub struct Jit {
     /// Extensions that the host has, and whether it is AMD's.
     pub(super) host: (Features, bool),
     heat: u16,
+    /// Times that each block still has to be entered to be translated together with those behind it; negative
+    /// when it was.
+    pub(super) until_hot: Box<[i32]>,
+    pub(super) hot: i32,
     /// The block cache's generation that the code belongs to.
     generation: u32,
+    /// Instructions that translated code left to the interpreter, by row.
+    pub(super) ranks: Box<[u64]>,
     /// Counters.
     pub stats: JitStats,
 }
@@ -151,11 +194,7 @@ impl Jit {
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
             placed: Vec::with_capacity(PLACED),
-            entries: match vec![EMPTY; TABLE].into_boxed_slice().try_into() {
-                Ok(entries) => entries,
-                Err(_) => return None,
-            },
-            jumps: vec![0; 1 << 16].into_boxed_slice(),
+            tables: [Tables::new(), Tables::new()],
             links: Vec::with_capacity(LINKS),
             sites: Vec::with_capacity(SITES),
             notes: Vec::with_capacity(NOTES),
@@ -163,7 +202,10 @@ impl Jit {
             precise,
             host: (fp::host_features(), fp::host_is_amd()),
             heat: HEAT,
+            until_hot: vec![HOT; blocks].into_boxed_slice(),
+            hot: HOT,
             generation: 0,
+            ranks: vec![0; ROWS.len()].into_boxed_slice(),
             stats: JitStats::default(),
         };
         jit.emit_thunks();
@@ -174,6 +216,18 @@ impl Jit {
     /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
+    }
+
+    /// Sets how often a translated block is entered before it is translated anew, together with those behind it.
+    pub fn set_hot(&mut self, times: u16) {
+        self.hot = i32::from(times);
+        self.until_hot.fill(self.hot);
+    }
+
+    /// Instructions that must be allowed before a block's code can be entered.
+    #[must_use]
+    pub fn instructions(&self, number: u32) -> u64 {
+        self.blocks.get(number as usize).map_or(0, |code| u64::from(code.total))
     }
 
     /// Appends what the assembler holds to code memory; gives its offset.
@@ -205,6 +259,7 @@ impl Jit {
         self.at = self.thunks.end;
         self.placed.clear();
         self.blocks.fill(NO_CODE);
+        self.until_hot.fill(self.hot);
         self.forget_entries();
         self.links.clear();
         self.sites.clear();
@@ -217,7 +272,7 @@ impl Jit {
         self.at + BLOCK_ROOM <= self.memory.len()
             && self.sites.len() + 4 * MAX_BLOCK <= SITES
             && self.links.len() + 4 * MAX_BLOCK <= LINKS
-            && self.notes.len() + 16 <= NOTES
+            && self.notes.len() + 32 <= NOTES
             && self.placed.len() < PLACED
     }
 
@@ -240,7 +295,13 @@ impl Jit {
         if old.lookup == 0 {
             return;
         }
+        self.until_hot[number as usize] = self.hot;
         self.stats.invalidated += 1;
+        self.replace_code(old);
+    }
+
+    /// Nothing leads to a block's old code any more.
+    fn replace_code(&mut self, old: Code) {
         let mut link = old.incoming;
         while link != NO_LINK {
             link = self.disconnect(link);
@@ -253,8 +314,10 @@ impl Jit {
     }
 
     fn forget_entries(&mut self) {
-        self.entries.fill(EMPTY);
-        self.jumps.fill(self.memory.executable() as usize + self.thunks.lookup);
+        for tables in &mut self.tables {
+            tables.entries.fill(EMPTY);
+            tables.jumps.fill(self.memory.executable() as usize + self.thunks.lookup);
+        }
     }
 
     /// Connects a link to the block that it leads to.
@@ -290,20 +353,31 @@ impl Jit {
         l.next
     }
 
-    /// The code for a block at `eip`, translated when it is hot enough; enters it into the table and connects
+    /// The code for a block at `linear`, translated when it is hot enough; enters it into the table and connects
     /// the link that led here.
-    pub fn code(&mut self, cache: &mut BlockCache, number: u32, eip: u32, link: u32) -> Option<usize> {
+    pub fn code(&mut self, cache: &mut BlockCache, number: u32, linear: u32, link: u32) -> Option<usize> {
         if self.generation != cache.generation {
             self.clear();
             self.generation = cache.generation;
         }
         let mut link = link;
-        if self.blocks[number as usize].lookup == 0 {
-            let alone = cache.block(number).mode & mode::ALONE != 0;
+        let old = self.blocks[number as usize];
+        let alone = cache.block(number).mode & mode::ALONE != 0;
+        if old.lookup == 0 {
             if !alone && cache.warm(number) < self.heat {
                 return None;
             }
             if !self.has_room() {
+                self.clear();
+                link = NO_LINK;
+            }
+            self.translate(cache, number);
+        } else if self.until_hot[number as usize] < 0 && !old.hot && !alone {
+            if self.has_room() {
+                self.replace_code(old);
+                let code = &mut self.blocks[number as usize];
+                *code = Code { dependents: code.dependents, ..NO_CODE };
+            } else {
                 self.clear();
                 link = NO_LINK;
             }
@@ -315,10 +389,10 @@ impl Jit {
         let offset = self.blocks[number as usize].lookup as usize;
         let code = self.memory.executable() as usize + offset;
         self.stats.lookups_missed += 1;
-        let page = code_page(cache.block(number).phys);
-        if cache.block(number).mode & mode::ALONE == 0 {
-            self.entries[(eip ^ eip >> 16) as usize & (TABLE - 1)] = Entry { eip, page, code };
-            self.jumps[eip as usize & 0xFFFF] = code;
+        let block = cache.block(number);
+        if block.mode & mode::ALONE == 0 {
+            let tables = &mut self.tables[usize::from(block.mode & mode::FLAT == 0)];
+            tables.remember(linear, code_page(block.phys), code);
         }
         Some(code)
     }
@@ -337,10 +411,13 @@ impl Jit {
     ) -> Result<(), Stop> {
         self.stats.entered += 1;
         cpu.jit.limit = limit;
+        cpu.jit.tables = [0, 1].map(|n: usize| {
+            let Tables { entries, jumps } = &self.tables[n];
+            [entries.as_ptr() as usize, jumps.as_ptr() as usize]
+        });
         helpers::hand_over(cpu);
         let s = &mut cpu.jit;
-        s.entries = self.entries.as_ptr() as usize;
-        s.jumps = self.jumps.as_ptr() as usize;
+        s.until_hot = self.until_hot.as_mut_ptr() as usize;
         s.interpret = helpers::interpret as *const () as usize;
         s.resolve = helpers::resolve as *const () as usize;
         s.fill = helpers::fill as *const () as usize;

@@ -58,6 +58,25 @@ const WAKE_PORTS: [u16; 2] = [7, 9];
 ///
 /// Never reads or writes past the end, never touches a byte outside the addresses and the checksums over
 /// them, and does nothing for frames under 14 bytes and for a pair that does not differ.
+///
+/// ```
+/// use nomad86::net::{Direction, MacAddress, MacPair, translate};
+///
+/// let macs = MacPair { guest: MacAddress([0x52, 0x54, 0, 0, 0, 1]), wire: MacAddress([2, 9, 8, 7, 6, 5]) };
+/// // An ARP request: who has 10.0.2.2?
+/// let mut frame = [0; 60];
+/// frame[..6].fill(0xFF);
+/// frame[6..12].copy_from_slice(&macs.guest.0);
+/// frame[12..22].copy_from_slice(&[8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+/// frame[22..28].copy_from_slice(&macs.guest.0);
+/// let before = frame;
+///
+/// // The Ethernet source and the sender's hardware address.
+/// assert_eq!(translate(Direction::Outbound, &macs, &mut frame), 2);
+/// assert_eq!((&frame[6..12], &frame[22..28]), (&macs.wire.0[..], &macs.wire.0[..]));
+/// translate(Direction::Inbound, &macs, &mut frame);
+/// assert_eq!(frame, before);
+/// ```
 pub fn translate(direction: Direction, macs: &MacPair, frame: &mut [u8]) -> u32 {
     if !macs.differs() {
         return 0;

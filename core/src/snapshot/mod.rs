@@ -16,6 +16,34 @@
 //! Restoring builds a new machine. Nothing in an image is believed: lengths are limits of what is read, not
 //! of what is allocated; devices mask what they use as an index; sections that are not known are passed over
 //! and reported, devices without a section stay as they are after a reset.
+//!
+//! ```
+//! # use nomad86::{config::{Card, CardModel, Config}, machine::Machine, memory::GuestMemory};
+//! use nomad86::net::{MacAddress, MacPolicy};
+//! use nomad86::snapshot::{self, RestoreOptions};
+//!
+//! # let mut bios = vec![0xFF; 64 << 10];
+//! # bios[0xFFF0..0xFFF2].copy_from_slice(&[0xEB, 0xFE]);
+//! # let card = Card { model: CardModel::Ne2kPci, mac: MacAddress([0x52, 0x54, 0, 0, 0, 1]) };
+//! # let config = Config { memory: 1 << 20, bios, cards: vec![card], ..Config::default() };
+//! # let memory = GuestMemory::allocate(config.memory_needed())?;
+//! # let mut machine = Machine::new(config, memory)?;
+//! let mut image = Vec::new();
+//! machine.save(&mut image).map_err(|_| "memory is full")?;
+//! println!("{} sections", snapshot::inspect(&mut &image[..])?.sections.len());
+//!
+//! // Two clones, that share a network with each other and with the original.
+//! let config = snapshot::config(&mut &image[..])?;
+//! let clone = |seed| {
+//!     let memory = GuestMemory::allocate(config.memory_needed()).expect("there is memory");
+//!     let options = RestoreOptions { mac: MacPolicy::Translate, seed };
+//!     Machine::restore(config.clone(), memory, &mut &image[..], options)
+//! };
+//! let (one, other) = (clone(1)?.machine, clone(2)?.machine);
+//! let wire = |machine: &Machine| machine.devices.ne2k.macs(0).map(|macs| macs.wire);
+//! assert_ne!(wire(&one), wire(&other));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod describe;
 mod error;

@@ -1,6 +1,7 @@
 //! Reading and creating the files that options name, with errors that name them.
 
 use crate::outcome::Failure;
+pub(crate) use nomad86_host::reason::reason;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -26,6 +27,28 @@ pub(crate) fn create(what: &str, path: &Path) -> Result<File, Failure> {
         .map_err(|error| Failure::configuration(format!("{what} {}: {}", path.display(), reason(&error))))
 }
 
+/// Checks that a file can be written when all is over, so that a place that cannot be is told of at once.
+pub(crate) fn check_place(what: &str, path: &Path) -> Result<(), Failure> {
+    let wrong =
+        |why: &str| Err(Failure::configuration(format!("{what} {}: {why}: name a file", path.display())));
+    if path.is_dir() {
+        return wrong("this is a folder");
+    }
+    let Some(name) = path.file_name() else { return wrong("this is no file's name") };
+    // A device or pipe is written to as it is.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Ok(());
+    }
+    let mut probe = name.to_owned();
+    probe.push(format!(".{}.part", std::process::id()));
+    let probe = path.with_file_name(probe);
+    let tried = File::create(&probe);
+    let _ = fs::remove_file(&probe);
+    tried.map(drop).map_err(|error| {
+        Failure::configuration(format!("{what} {}: cannot be written: {}", path.display(), reason(&error)))
+    })
+}
+
 /// Writes a file that is there whole, or as it was before.
 pub(crate) fn replace(what: &str, path: &Path, contents: &[u8]) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -40,15 +63,4 @@ pub(crate) fn replace(what: &str, path: &Path, contents: &[u8]) -> Result<(), Fa
         let _ = fs::remove_file(&part);
         Failure::host(format!("{what} {}: {}", path.display(), reason(&error)))
     })
-}
-
-/// Why, without the number that the system adds.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    let mut text = error.to_string();
-    if let Some(start) = text.find(" (os error ")
-        && let Some(len) = text[start..].find(')')
-    {
-        text.replace_range(start..=start + len, "");
-    }
-    text
 }

@@ -63,7 +63,7 @@ pub(crate) fn load(
         None => None,
     };
     let vga_bios = match vga_bios {
-        Some(path) => files::read("VGA BIOS", path)?,
+        Some(path) => option_rom("VGA BIOS", path)?,
         // A picture is better than none, but a machine without one runs as well.
         None if bios.is_some() => {
             find(folder, &VGA).and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
@@ -73,10 +73,22 @@ pub(crate) fn load(
     Ok(Firmware { bios: bios.unwrap_or_default(), vga_bios })
 }
 
+/// Reads an image that firmware finds by its first bytes.
+fn option_rom(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let image = files::read(what, path)?;
+    if image.starts_with(&[0x55, 0xAA]) {
+        return Ok(image);
+    }
+    Err(Failure::configuration(format!(
+        "{what} {}: this is no expansion ROM, which begins with the bytes 55 AA",
+        path.display()
+    )))
+}
+
 /// The network card's boot ROM: the one that was named, or iPXE when starting over the network is asked for.
 pub(crate) fn network(named: Option<&Path>, folder: Option<&Path>, wanted: bool) -> Result<Vec<u8>, Failure> {
     match named {
-        Some(path) => files::read("option ROM", path),
+        Some(path) => option_rom("option ROM", path),
         None if wanted => {
             let path = find(folder, &NETWORK).ok_or_else(|| {
                 Failure::configuration(

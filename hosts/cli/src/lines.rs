@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// Pieces that wait between a socket's thread and the machine.
 const PIECES: usize = 16;
@@ -133,7 +134,7 @@ impl End {
     }
 }
 
-/// A stream with a thread for each direction, as the machine never waits.
+/// A stream, or one after another, with a thread for each direction, as the machine never waits.
 struct Socket {
     incoming: Receiver<Vec<u8>>,
     outgoing: SyncSender<Vec<u8>>,
@@ -169,19 +170,27 @@ impl Socket {
         let (to_guest, incoming) = sync_channel::<Vec<u8>>(PIECES);
         let (outgoing, from_guest) = sync_channel::<Vec<u8>>(PIECES);
         let bell = bell.clone();
+        // Whoever is connected; what is said before somebody is, waits.
+        let connected = Arc::new((Mutex::new(None::<S>), Condvar::new()));
+        let shared = Arc::clone(&connected);
         std::thread::spawn(move || {
-            let from_guest = std::sync::Arc::new(std::sync::Mutex::new(from_guest));
+            let (stream, comes) = &*shared;
+            while let Ok(bytes) = from_guest.recv() {
+                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut stream = comes
+                    .wait_while(stream, |stream| stream.is_none())
+                    .unwrap_or_else(PoisonError::into_inner);
+                if stream.as_mut().is_some_and(|stream| stream.write_all(&bytes).is_err()) {
+                    *stream = None;
+                }
+            }
+        });
+        std::thread::spawn(move || {
+            let (place, comes) = &*connected;
             while let Ok(mut stream) = accept() {
-                let Ok(mut twin) = stream.twin() else { continue };
-                let source = std::sync::Arc::clone(&from_guest);
-                std::thread::spawn(move || {
-                    let Ok(source) = source.lock() else { return };
-                    while let Ok(bytes) = source.recv() {
-                        if twin.write_all(&bytes).is_err() {
-                            break;
-                        }
-                    }
-                });
+                let Ok(twin) = stream.twin() else { continue };
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(twin);
+                comes.notify_one();
                 let mut buffer = [0; 4096];
                 while let Ok(count @ 1..) = stream.read(&mut buffer) {
                     if to_guest.send(buffer[..count].to_vec()).is_err() {
@@ -189,8 +198,39 @@ impl Socket {
                     }
                     bell.ring();
                 }
+                *place.lock().unwrap_or_else(PoisonError::into_inner) = None;
             }
         });
         Self { incoming, outgoing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn who_connects_next_hears_all_that_is_said_to_him() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let spec = SerialSpec::Tcp { address: format!("127.0.0.1:{port}"), server: true };
+        let mut end = End::open("--serial", &spec, &Bell::default()).unwrap();
+        for turn in 0..5_u8 {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+            stream.write_all(&[turn]).unwrap();
+            let begun = Instant::now();
+            let mut guest = end.line.clone();
+            while nomad86::host::Console::read(&mut guest) != Some(turn) {
+                assert!(begun.elapsed() < Duration::from_secs(30));
+                end.pump().unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            nomad86::host::Console::write(&mut guest, turn + 100);
+            end.pump().unwrap();
+            let mut answer = [0];
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, [turn + 100]);
+        }
     }
 }

@@ -15,6 +15,7 @@
 //! | [`demo`], [`relay`], [`serve`], [`bench`] | the other subcommands |
 //! | [`disk`] | disks of a machine, and tools for images |
 //! | [`report`], [`screenshot`] | the processor's state, the screen as a file |
+//! | [`sandbox`] | what a machine that was broken out of can reach |
 //! | [`outcome`] | how it ended, as an exit code and a message |
 
 mod args;
@@ -30,6 +31,7 @@ mod network;
 mod outcome;
 mod relay;
 mod report;
+mod sandbox;
 mod screenshot;
 mod script;
 mod serve;
@@ -50,7 +52,8 @@ fn main() -> ExitCode {
     terminal::restore_on_panic();
     let arguments = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let words = args::qemu::normalise(&Cli::command(), arguments);
-    let result = parse(&words).and_then(|(cli, steps)| match cli {
+    let words = args::machine::expand(&Cli::command(), words);
+    let result = words.and_then(|words| parse(&words)).and_then(|(cli, steps)| match cli {
         Some(cli) => dispatch(cli.command, steps),
         None => Ok(Outcome::Done),
     });

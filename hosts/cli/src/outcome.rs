@@ -32,9 +32,21 @@ impl Failure {
         Self { code: code::HOST, message: message.into() }
     }
 
+    /// The message.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn report(&self) -> ExitCode {
         eprintln!("nomad86: {}", self.message);
         ExitCode::from(self.code)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

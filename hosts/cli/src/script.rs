@@ -146,9 +146,13 @@ impl Script {
         }
     }
 
-    /// The screen shows this now.
+    /// The screen shows this now: rows without the blanks at their ends, which a text may ask for all the same.
     pub(crate) fn seen(&mut self, screen: &str) {
-        if self.awaited().is_some_and(|text| screen.contains(text)) {
+        let Some(text) = self.awaited() else { return };
+        let cut = text.trim_end_matches(' ');
+        let blanks = text.len() - cut.len();
+        let ends = blanks > 0 && !cut.is_empty() && screen.lines().any(|row| row.ends_with(cut));
+        if ends || screen.contains(text) {
             self.at += 1;
         }
     }
@@ -201,6 +205,24 @@ mod tests {
         assert_eq!(sent, b"c");
         script.seen("abcd");
         assert!(script.fulfilled());
+    }
+
+    #[test]
+    fn blanks_at_the_end_of_a_row_are_seen() {
+        let mut script = Script::new(vec![expect("login: "), expect("# "), expect("a\nb")], 0);
+        script.seen("login:x\n");
+        assert_eq!(script.awaited(), Some("login: "));
+        script.seen("debian login:\n\n");
+        assert_eq!(script.awaited(), Some("# "));
+        script.seen("#!\n");
+        assert_eq!(script.awaited(), Some("# "));
+        script.seen("~ # ls\n");
+        script.seen("a\nb\n");
+        assert!(script.fulfilled());
+        // A row of blanks is none that shows anything.
+        let mut script = Script::new(vec![expect("  ")], 0);
+        script.seen("\n\n");
+        assert!(!script.fulfilled());
     }
 
     #[test]

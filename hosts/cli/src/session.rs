@@ -11,7 +11,7 @@ use crate::setup::Plan;
 use crate::state::Saver;
 use crate::stats;
 use crate::terminal;
-use crate::{files, report, screenshot};
+use crate::{files, report, sandbox, screenshot};
 use nomad86::host::{Console, Host, InputEvent, Key};
 use nomad86::machine::{Exit, Machine};
 use nomad86_host::input::{InputQueue, chord_named};
@@ -114,6 +114,9 @@ impl Session {
         }
         if let DisplaySpec::Terminal(graphics) = self.plan.display {
             self.display = Some(TerminalDisplay::open(graphics).map_err(output)?);
+        }
+        if self.plan.args.sandbox {
+            sandbox::calls(&self.plan)?;
         }
         self.begun = Instant::now();
         let outcome = self.live();

@@ -8,7 +8,7 @@ use crate::outcome::Failure;
 use crate::script::Step;
 use crate::session::Session;
 use crate::state::Saver;
-use crate::{disk, files, firmware, state};
+use crate::{disk, files, firmware, sandbox, state};
 use nomad86::config::{BootDevice, ClockMode, Config, Kernel};
 use nomad86::host::Host;
 use nomad86::machine::Machine;
@@ -75,6 +75,15 @@ impl Plan {
                 "the terminal shows the screen, so it cannot be a line's end as well: add -display none"
                     .into(),
             ));
+        }
+        if args.sandbox && display == DisplaySpec::Window {
+            return Err(wrong(
+                "--sandbox: what draws windows needs more than it leaves; use --display term or --display none"
+                    .into(),
+            ));
+        }
+        if !args.sandbox && !args.sandbox_folder.is_empty() {
+            return Err(wrong("--sandbox-folder goes with --sandbox, which is not there".into()));
         }
         let nics = network::specs(&args)?;
         let disks = disk::layout(&args)?;
@@ -144,6 +153,15 @@ fn kernel(args: &RunArgs) -> Result<Option<Kernel>, Failure> {
 /// Builds the machine and all around it.
 pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let args = &plan.args;
+    let perf_map = args.perf_map.as_ref().filter(|path| !path.as_os_str().is_empty());
+    for (option, path) in [
+        ("--save", args.save.as_ref()),
+        ("--screenshot", args.screenshot.as_ref()),
+        ("--dump-state", args.dump_state.as_ref()),
+        ("--perf-map", perf_map),
+    ] {
+        path.map_or(Ok(()), |path| files::check_place(option, path))?;
+    }
     let kernel = kernel(args)?;
     let firmware = firmware::load(
         args.bios.as_deref(),
@@ -194,6 +212,10 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
     let args = &plan.args;
     let clock = machine.config().clock;
     recompile(&mut machine, args);
+    if args.sandbox {
+        // Before the first thread: what is forbidden to one is forbidden to those that it starts.
+        sandbox::files(&plan)?;
+    }
 
     let bedside = Bedside::default();
     let bell = bedside.bell();

@@ -1,10 +1,15 @@
 //! `--stats` and `--perf-map`: what the machine did, and where its code is.
 
+use nomad86::jit::Jit;
 use nomad86::machine::Machine;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
+
+/// Instructions left to the interpreter that are named.
+const RANKS: usize = 12;
 
 /// What was done, a line each.
 pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
@@ -30,9 +35,12 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
     line("blocks dropped for overwritten bytes", cache.invalidated);
     line("block cache emptied because it was full", cache.full_flushes);
     line("entries not among the recent ones", cache.recent_misses);
-    if let Some(jit) = &machine.jit {
-        let jit = jit.stats();
+    if let Some(recompiler) = &machine.jit {
+        let jit = recompiler.stats();
         line("blocks translated", jit.translated);
+        line("of these anew, with those behind them", jit.hot);
+        line("of these loops", jit.loops);
+        line("of these loops that count rounds", jit.rounds);
         line("bytes of translated code", jit.bytes);
         line("code memory emptied", jit.full_flushes);
         line("translations dropped for overwritten bytes", jit.invalidated);
@@ -40,10 +48,23 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
         line("jumps linked", jit.linked);
         line("entry points not in the table", jit.lookups_missed);
         line("exits at an instruction", jit.interpreted);
+        for (name, count) in ranking(recompiler) {
+            line(&format!("  of these, {name}"), count);
+        }
     } else {
         line("blocks translated", 0);
     }
     text
+}
+
+/// Instructions that translated code left to the interpreter, the most frequent first.
+fn ranking(jit: &Jit) -> Vec<(&'static str, u64)> {
+    let mut counts = BTreeMap::new();
+    jit.interpreted(|name, count| *counts.entry(name).or_default() += count);
+    let mut ranking: Vec<_> = counts.into_iter().collect();
+    ranking.sort_unstable_by_key(|&(_, count)| std::cmp::Reverse(count));
+    ranking.truncate(RANKS);
+    ranking
 }
 
 /// Writes the map that `perf` reads: address, size and name of each translated block.

@@ -25,7 +25,8 @@ pub(crate) fn run(mut args: TraceArgs, steps: Vec<Step>) -> Result<Outcome, Fail
         None => Box::new(io::stdout().lock()),
     };
     if let Some(code) = &args.code {
-        let both = listing::translated(&code.0, !args.bits16, false)
+        let mode = if args.bits16 { listing::Mode::Real } else { listing::Mode::Flat };
+        let both = listing::translated(&code.0, mode, false)
             .map_err(|error| Failure::host(format!("--code: {error}")))?;
         return finish(writeln!(out, "{}\n{}", both.guest, both.host).and_then(|()| out.flush()));
     }

@@ -7,6 +7,20 @@ use std::io;
 use std::ptr::NonNull;
 
 /// A dual-mapped region.
+/// ```
+/// # use nomad86::{config::Config, machine::Machine, memory::GuestMemory};
+/// use nomad86_host::code::DualMapping;
+///
+/// # let config = Config { memory: 1 << 20, bios: vec![0xF4; 64 << 10], ..Config::default() };
+/// # let memory = GuestMemory::allocate(config.memory_needed())?;
+/// # let mut machine = Machine::new(config, memory)?;
+/// // Without executable memory the machine interprets.
+/// if let Ok(memory) = DualMapping::new(16 << 20) {
+///     let translates = machine.use_jit(Box::new(memory), false);
+///     assert_eq!(translates, cfg!(target_arch = "x86_64"));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct DualMapping {
     write: NonNull<u8>,
     execute: NonNull<u8>,

@@ -18,6 +18,21 @@ struct Buffers {
 }
 
 /// Both ends of a line: the clone in [`nomad86::host::Host`] is the machine's, the other the embedder's.
+/// ```
+/// use nomad86::host::{Console, Host};
+/// use nomad86_host::console::Line;
+///
+/// let line = Line::default();
+/// let mut host = Host::null();
+/// host.serial[0] = Box::new(line.clone());
+/// assert_eq!(line.give(b"root\n"), 5);
+/// // What the guest would do:
+/// assert_eq!(host.serial[0].read(), Some(b'r'));
+/// host.serial[0].write(b'#');
+/// let mut heard = Vec::new();
+/// line.take(&mut heard);
+/// assert_eq!(heard, b"#");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Line(Rc<RefCell<Buffers>>);
 

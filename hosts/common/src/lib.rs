@@ -4,11 +4,13 @@ pub mod clock;
 pub mod code;
 pub mod console;
 pub mod disk;
+pub mod fault;
 pub mod guest;
 pub mod input;
 #[cfg(feature = "listing")]
 pub mod listing;
 pub mod net;
+pub mod reason;
 pub mod render;
 pub mod screen;
 pub mod screenshot;

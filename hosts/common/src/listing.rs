@@ -3,6 +3,7 @@
 use crate::code::DualMapping;
 use nomad86::config::CpuModel;
 use nomad86::cpu::flat::FlatMachine;
+use nomad86::cpu::segment::{Segment, seg};
 use nomad86::fpu::Fpu;
 use nomad86::isa::Inst;
 use nomad86::jit::Jit;
@@ -70,6 +71,7 @@ pub fn host(code: &[u8], at: usize, outside: &dyn Fn(u64) -> Option<String>) -> 
 fn cpu_field(inst: &iced_x86::Instruction) -> Option<String> {
     use iced_x86::Register;
     use nomad86::cpu::Cpu;
+    use nomad86::cpu::flags::EFlags;
     use nomad86::jit::Shared;
     use std::mem::offset_of;
     const NAMES: [&str; 8] = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"];
@@ -90,7 +92,10 @@ fn cpu_field(inst: &iced_x86::Instruction) -> Option<String> {
     let fpu = |field: usize| offset_of!(Cpu, fpu) + field;
     let fields = [
         ("eip", offset_of!(Cpu, eip)),
-        ("code_key", offset_of!(Cpu, code_key)),
+        ("mode", offset_of!(Cpu, mode)),
+        ("flags.system", offset_of!(Cpu, flags) + offset_of!(EFlags, system)),
+        ("stride", shared(offset_of!(Shared, stride))),
+        ("code_tlb", shared(offset_of!(Shared, code_tlb))),
         ("budget", shared(offset_of!(Shared, budget))),
         ("flags", shared(offset_of!(Shared, flags))),
         ("code_page", shared(offset_of!(Shared, code_page))),
@@ -116,11 +121,20 @@ pub struct Translated {
     pub host: String,
 }
 
-/// Translates the block that `code` begins with, for a flat 32-bit (or 16-bit) segment at CPL 0.
+/// What code is translated for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Flat 32-bit segments, at CPL 0.
+    Flat,
+    /// Real mode, CS = 1000h, all others 2000h.
+    Real,
+}
+
+/// Translates the block that `code` begins with.
 ///
 /// # Errors
 /// When the host has no executable memory or no recompiler, or the block is not translated.
-pub fn translated(code: &[u8], code32: bool, precise: bool) -> io::Result<Translated> {
+pub fn translated(code: &[u8], mode: Mode, precise: bool) -> io::Result<Translated> {
     let mut machine = FlatMachine::new(CpuModel::Max, 1 << 20).map_err(io::Error::other)?;
     let memory = DualMapping::new(1 << 20)?;
     let blocks = machine.cache.capacity();
@@ -128,10 +142,19 @@ pub fn translated(code: &[u8], code32: bool, precise: bool) -> io::Result<Transl
     let mut jit = Jit::new(Box::new(memory), blocks, precise).ok_or_else(none)?;
     jit.set_threshold(0);
     machine.jit = Some(jit);
-    machine.enter_flat(0, code32);
     machine.write(CODE_AT, code);
-    machine.cpu.eip = CODE_AT;
-    machine.cpu.regs[4] = 0x8_0000;
+    let eip = if mode == Mode::Flat {
+        machine.enter_flat(0, true);
+        CODE_AT
+    } else {
+        for n in 0..6 {
+            let selector = if n == seg::CS { CODE_AT >> 4 } else { CODE_AT >> 3 };
+            machine.cpu.set_segment(n, Segment::real(selector as u16));
+        }
+        0
+    };
+    machine.cpu.eip = eip;
+    machine.cpu.regs[4] = 0x8000;
     // Enough to enter the block once; what it does there does not matter.
     machine.run(64);
     let missing = || io::Error::other("the block is not translated");
@@ -146,7 +169,7 @@ pub fn translated(code: &[u8], code32: bool, precise: bool) -> io::Result<Transl
     });
     let (number, insts) = found.ok_or_else(missing)?;
     let (at, bytes) = jit.host_code(number).ok_or_else(missing)?;
-    Ok(Translated { guest: guest(&insts, CODE_AT), host: host(bytes, at, &|_| None) })
+    Ok(Translated { guest: guest(&insts, eip), host: host(bytes, at, &|_| None) })
 }
 
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
@@ -156,7 +179,7 @@ mod tests {
     #[test]
     fn a_block_is_shown_as_guest_and_host_see_it() {
         // add eax, ebx; jmp to itself
-        let both = translated(&[0x01, 0xD8, 0xEB, 0xFC], true, false).unwrap();
+        let both = translated(&[0x01, 0xD8, 0xEB, 0xFC], Mode::Flat, false).unwrap();
         assert_eq!(both.guest, "00010000  add eax, ebx\n00010002  jmp 0x10000\n");
         assert!(both.host.lines().any(|line| line.ends_with("  add eax, ebx")), "{}", both.host);
     }

@@ -6,6 +6,18 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// A picture: width, height, and `0x00RRGGBB` row by row.
+/// ```
+/// # use nomad86::{config::Config, machine::Machine, memory::GuestMemory};
+/// use nomad86_host::screenshot::Picture;
+///
+/// # let config = Config { memory: 1 << 20, bios: vec![0xF4; 64 << 10], ..Config::default() };
+/// # let memory = GuestMemory::allocate(config.memory_needed())?;
+/// # let machine = Machine::new(config, memory)?;
+/// let mut png = Vec::new();
+/// Picture::of(&machine).write(&mut png)?;
+/// assert!(png.starts_with(b"\x89PNG"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Picture {
     /// Width in pixels.

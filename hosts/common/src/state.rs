@@ -1,6 +1,7 @@
 //! State images in files: written beside the old one and put in its place when all of it is on the disk.
 
 use crate::disk::sync_directory;
+use crate::reason::reason;
 use nomad86::machine::Machine;
 use nomad86::snapshot::{Broken, Contents, HostSection, Sink, SnapshotError, Source, inspect};
 use std::fmt;
@@ -39,7 +40,9 @@ impl StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { path, what, error } => write!(f, "{}: cannot {what}: {error}", path.display()),
+            Self::Io { path, what, error } => {
+                write!(f, "{}: cannot {what}: {}", path.display(), reason(error))
+            }
             Self::Busy(path) => {
                 write!(f, "{}: another program is saving to this file; choose another name", path.display())
             }

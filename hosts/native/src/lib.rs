@@ -4,6 +4,7 @@
 //! - [`flat`]: memory without devices, for a processor on its own.
 //! - [`guest`]: whole machines with Linux, driven by tests.
 //! - [`oracle`] runs 16- and 32-bit user-mode code on the CPU of the host, [`subject`] on ours.
+//! - [`blocks`]: blocks of instructions on both, what one leaves for the next.
 //! - [`generate`]: random cases for both, from the rows of the instruction table.
 //! - [`random`]: values that lean towards the edges.
 //! - [`undefined`]: flags that the manuals leave open.
@@ -19,6 +20,8 @@ pub mod random;
 pub mod sst286;
 pub mod undefined;
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod blocks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod compare;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -9,22 +9,19 @@ mod native;
 
 use native::{explain, host_is_zen};
 use nomad86::isa::Row;
-use nomad86::isa::decode::{Features, decode};
 use nomad86::isa::table::ROWS;
 use nomad86_native::bench;
-use nomad86_native::compare::{Difference, compare};
-use nomad86_native::generate::Generated;
+use nomad86_native::blocks::{Pair, lengths};
 use nomad86_native::generate::block::{block, in_block};
-use nomad86_native::oracle::{Case, DATA_SIZE, Oracle, Outcome, Segment, Stop};
+use nomad86_native::oracle::Stop;
 use nomad86_native::random::Rng;
-use nomad86_native::subject::Subject;
 use nomad86_native::undefined::undefined_flags;
 use std::collections::BTreeMap;
 
 #[test]
 fn blocks_do_what_they_do_on_the_host_cpu() {
     let mut pair = match Oracle::new() {
-        Ok(oracle) => Pair { oracle, subject: Subject::new(), before: vec![0; DATA_SIZE] },
+        Ok(oracle) => Pair::new(oracle),
         Err(error) => return bench::skipped("blocks_do_what_they_do_on_the_host_cpu", &error),
     };
     let total = bench::count("NOMAD86_BLOCK_CASES", if bench::in_ci() { 300_000 } else { 60_000 });
@@ -65,75 +62,4 @@ fn blocks_do_what_they_do_on_the_host_cpu() {
         "{total} blocks of {instructions} instructions, {ended} to their end; {different} differ: {culprits:?}"
     );
     assert_eq!(different, 0);
-}
-
-/// Lengths of a block's instructions.
-fn lengths(generated: &Generated) -> Vec<usize> {
-    let code32 = generated.segments.cs != Segment::Code16;
-    let mut lengths = Vec::new();
-    let mut at = 0;
-    while at < generated.code.len() {
-        let Ok(inst) = decode(&generated.code[at..], code32, Features::ALL) else { break };
-        lengths.push(usize::from(inst.len));
-        at += usize::from(inst.len);
-    }
-    lengths
-}
-
-struct Pair {
-    oracle: Oracle,
-    subject: Subject,
-    /// The data area before the case.
-    before: Vec<u8>,
-}
-
-impl Pair {
-    /// Runs the first `length` bytes of a block on both, from the data area as it was before the last block.
-    fn run(&mut self, generated: &Generated, length: usize) -> (Outcome, Outcome, Vec<Difference>) {
-        self.subject.data_mut().copy_from_slice(&self.before);
-        self.oracle.data_mut().copy_from_slice(&self.before);
-        for (at, bytes) in &generated.patches {
-            self.oracle.data_mut()[*at..at + bytes.len()].copy_from_slice(bytes);
-            self.subject.data_mut()[*at..at + bytes.len()].copy_from_slice(bytes);
-        }
-        let case = Case {
-            code: &generated.code[..length],
-            offset: generated.offset,
-            gpr: generated.gpr,
-            eflags: generated.eflags | u32::from(self.oracle.id()) << 21,
-            segments: generated.segments,
-            fx: generated.fx.as_deref(),
-        };
-        let expected = match self.oracle.run(&case) {
-            Ok(outcome) => outcome,
-            Err(error) => panic!("{error}: {generated:02x?}"),
-        };
-        let found = self.subject.run(&case).expect("the host could run it");
-        let mut differences = compare(&expected, &found, 0);
-        if self.oracle.data() != self.subject.data() {
-            let first = (0..DATA_SIZE).find(|&at| self.oracle.data()[at] != self.subject.data()[at]);
-            differences.push(Difference::Memory(first.unwrap_or(0)));
-        }
-        (expected, found, differences)
-    }
-
-    /// The first instruction after which the two differ.
-    fn culprit(&mut self, generated: &Generated) -> String {
-        let code32 = generated.segments.cs != Segment::Code16;
-        let mut at = 0;
-        for length in lengths(generated) {
-            let inst = decode(&generated.code[at..], code32, Features::ALL);
-            at += length;
-            if !self.run(generated, at).2.is_empty() {
-                return inst.map_or_else(|_| "?".to_owned(), |inst| inst.row().mnemonic.to_owned());
-            }
-        }
-        "the whole".to_owned()
-    }
-
-    /// Starts the next block from the same memory on both.
-    fn agree(&mut self) {
-        self.subject.data_mut().copy_from_slice(&self.before);
-        self.oracle.data_mut().copy_from_slice(&self.before);
-    }
 }

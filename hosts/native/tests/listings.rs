@@ -2,7 +2,7 @@
 //! in the difference of these files; `NOMAD86_BLESS=1` writes them anew.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
-use nomad86_host::listing::translated;
+use nomad86_host::listing::{Mode, translated};
 use nomad86_native::bench;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -89,13 +89,42 @@ const VECTORS: &[Piece] = &[
     ("SSE4.1, AES", &[0x66, 0x0F, 0x3A, 0x14, 0xC1, 0x03, 0x66, 0x0F, 0x38, 0xDC, 0xC1]),
 ];
 
-fn chapter(name: &str, pieces: &[Piece]) {
+/// In real mode.
+const NARROW: &[Piece] = &[
+    ("register and memory", &[0x03, 0x47, 0x10]),
+    ("frame", &[0x8B, 0x46, 0x04]),
+    ("byte", &[0x8A, 0x04]),
+    ("extra segment", &[0x26, 0x89, 0x05]),
+    ("address of 16 bits", &[0x8D, 0x42, 0x05]),
+    ("push and pop", &[0x50, 0x5B]),
+    ("push and pop of a segment", &[0x0E, 0x1F]),
+    ("pop of the stack pointer", &[0x5C]),
+    ("leave", &[0xC9]),
+    ("load of a segment", &[0x8E, 0xC0]),
+    ("load of a far pointer", &[0xC4, 0x3C]),
+    ("divide a byte", &[0xF6, 0xF1, 0x31, 0xC0]),
+    ("divide", &[0x31, 0xD2, 0xF7, 0xF9, 0x31, 0xC0]),
+    ("string", &[0xAC, 0xAA]),
+    ("comparison of strings", &[0xA7, 0x74, 0x00]),
+    ("loop", &[0xE2, 0xFE]),
+    ("loop while equal", &[0x39, 0xC8, 0xE1, 0xFC]),
+    ("jcxz", &[0xE3, 0x05]),
+    ("jump around the end of the segment", &[0xE9, 0xF0, 0xFF]),
+    ("call", &[0xE8, 0x20, 0]),
+    ("call through memory", &[0xFF, 0x17]),
+    ("return that releases", &[0xC2, 8, 0]),
+    ("wide operand", &[0x66, 0x50, 0x66, 0x03, 0x04]),
+    ("wide address", &[0x67, 0x8B, 0x44, 0x8E, 0x20]),
+    ("far call", &[0x9A, 0, 0, 0, 0x30]),
+];
+
+fn chapter(name: &str, mode: Mode, pieces: &[Piece]) {
     let mut text = String::new();
     for (title, bytes) in pieces {
         let mut code = bytes.to_vec();
         // A jump to the start, should nothing before it have ended the block.
         code.extend([0xEB, (0_u8).wrapping_sub(bytes.len() as u8 + 2)]);
-        match translated(&code, true, false) {
+        match translated(&code, mode, false) {
             Ok(both) => {
                 let _ = writeln!(text, "# {title}\n{}--\n{}", both.guest, both.host);
             }
@@ -127,31 +156,36 @@ fn chapter(name: &str, pieces: &[Piece]) {
 }
 
 #[test]
+fn narrow() {
+    chapter("narrow", Mode::Real, NARROW);
+}
+
+#[test]
 fn arithmetic() {
-    chapter("arithmetic", ARITHMETIC);
+    chapter("arithmetic", Mode::Flat, ARITHMETIC);
 }
 
 #[test]
 fn moves() {
-    chapter("moves", MOVES);
+    chapter("moves", Mode::Flat, MOVES);
 }
 
 #[test]
 fn stack() {
-    chapter("stack", STACK);
+    chapter("stack", Mode::Flat, STACK);
 }
 
 #[test]
 fn branches() {
-    chapter("branches", BRANCHES);
+    chapter("branches", Mode::Flat, BRANCHES);
 }
 
 #[test]
 fn calls() {
-    chapter("calls", CALLS);
+    chapter("calls", Mode::Flat, CALLS);
 }
 
 #[test]
 fn vectors() {
-    chapter("vectors", VECTORS);
+    chapter("vectors", Mode::Flat, VECTORS);
 }

@@ -8,7 +8,7 @@ use nomad86::jit::Jit;
 use nomad86_host::code::DualMapping;
 use nomad86_native::bench;
 use nomad86_native::lockstep::layout::{ALIAS, CODE, DATA, DEVICE, PAGE, RAM};
-use nomad86_native::lockstep::program::Program;
+use nomad86_native::lockstep::program::{Addresses, Program};
 use nomad86_native::lockstep::{Disturbances, Lockstep};
 use std::time::Duration;
 
@@ -335,4 +335,101 @@ fn case_43_a_full_code_memory_starts_over_and_nobody_waits_for_it() {
     println!("100 times full in {round} rounds, {bytes} bytes of code, the longest run {longest:?}");
     assert!(bytes > 100 * (64 << 10));
     assert!(longest < Duration::from_millis(50), "{longest:?}");
+}
+
+/// A program in real mode, CS and the others as the random ones have them.
+fn real(code: &[u8]) -> Program {
+    let mut program = Program::written(&[(CODE, code)]);
+    program.addresses = Addresses::Real;
+    (program.entry, program.starts) = (0, vec![0]);
+    program.registers = [0, 0, 0, 0, 0x3000, 0, 0, 0];
+    program
+}
+
+#[test]
+fn the_x87_keeps_the_segment_that_its_operand_had() {
+    let body = code(&[
+        &[0xB9, 9, 0],             // mov cx, 9
+        &[0xBB, 0x10, 0x10],       // mov bx, 1010h
+        &[0xBA, 0x00, 0x10],       // mov dx, 1000h
+        &[0xDF, 0x06, 0x78, 0x0D], // fild word [0D78h]
+        &[0x8E, 0xDB],             // mov ds, bx
+        &[0x87, 0xD3],             // xchg bx, dx
+        &[0xE2, 0xF6],             // loop to the FILD
+        &[0xF4],
+    ]);
+    both("fds", &real(&body), |cpu, _| {
+        assert_eq!((cpu.fpu.fds, cpu.seg[3].selector), (0x1000, 0x1010));
+    });
+}
+
+#[test]
+fn a_16_bit_instruction_pointer_wraps_at_the_end_of_its_segment() {
+    // CS = 0800h, so that the segment ends with RAM.
+    let start = code(&[
+        &[0xEA, 0x05, 0x40, 0x00, 0x08], // jmp 0800:4005
+        &[0xC6, 0x06, 0xFE, 0x7F, 0x41], // mov byte [7FFEh], inc cx
+        &[0xC6, 0x06, 0xFF, 0x7F, 0x90], // mov byte [7FFFh], nop
+        &[0x43],                         // inc bx
+        &[0xE9, 0xEB, 0xBF],             // jmp FFFEh
+    ]);
+    let wrapped = code(&[
+        &[0x83, 0xFB, 9],    // cmp bx, 9
+        &[0x74, 3],          // je to the end
+        &[0xE9, 0x07, 0x40], // jmp to the INC
+        &[0xF4],
+    ]);
+    let mut program = real(&start);
+    program.code.extend(Program::written(&[(0x8000, &wrapped)]).code);
+    both("wrap", &program, |cpu, _| {
+        assert_eq!((cpu.regs[reg::ECX], cpu.regs[reg::EBX], cpu.eip), (9, 9, 9));
+    });
+}
+
+#[test]
+fn a_word_at_the_last_offset_of_a_segment_faults_in_real_mode() {
+    let body = code(&[
+        &[0xB9, 9, 0],       // mov cx, 9
+        &[0xBF, 0xF6, 0xFF], // mov di, FFF6h
+        &[0x47],             // inc di
+        &[0x26, 0x8B, 0x05], // mov ax, es:[di]
+        &[0xE2, 0xFA],       // loop to the INC
+        &[0xF4],
+    ]);
+    both("limit", &real(&body), |cpu, ram| {
+        assert_eq!((cpu.regs[reg::EDI], cpu.regs[reg::ECX]), (0xFFFF, 1));
+        assert_eq!((cpu.eip & 0xFFF) / 64, 13);
+        let at = (0x1_0000 + cpu.regs[reg::ESP]) as usize;
+        assert_eq!(u16::from_le_bytes([ram[at], ram[at + 1]]), 7, "IP of the MOV");
+    });
+}
+
+#[test]
+fn a_page_with_code_a_stack_and_variables_runs_without_dropping_the_code() {
+    // The stack is at the end of the code's page, a counter in a line of its own; another one shares a line with code.
+    let mut body = code(&[
+        &[0x0E, 0x17],              // push cs; pop ss
+        &[0xBC, 0x00, 0x0F],        // mov sp, 0F00h
+        &[0xB9, 0x00, 0x10],        // mov cx, 1000h
+        &[0x51],                    // push cx
+        &[0xE8, 0x05, 0x00],        // call 0011h
+        &[0x59],                    // pop cx
+        &[0xE2, 0xF9],              // loop to the PUSH
+        &[0xF4, 0x90],              // hlt
+        &[0x2E, 0xFF, 0x06, 0, 8],  // inc word cs:[800h]
+        &[0x2E, 0xFF, 0x06, 32, 0], // inc word cs:[20h]
+        &[0xC3],                    // ret
+    ]);
+    body.resize(0x22, 0);
+    let mut program = real(&body);
+    program.code.extend(Program::written(&[(CODE + 0x800, &[0, 0])]).code);
+    program.length = 100_000;
+    let test = "mixed";
+    both(test, &program, |_, ram| {
+        assert_eq!(ram[CODE as usize + 0x800..][..2], [0x00, 0x10]);
+        assert_eq!(ram[CODE as usize + 0x20..][..2], [0x00, 0x10]);
+    });
+    let Ok(mut pair) = Lockstep::new() else { return };
+    pair.run(&program, Disturbances::NONE).unwrap();
+    assert!(pair.recompiler.cache.stats.decoded < 40, "{:?}", pair.recompiler.cache.stats);
 }

@@ -25,10 +25,28 @@ function theme(name) {
     document.documentElement.dataset.theme = name;
 }
 
-theme(localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+/** What the browser keeps for this page; a visitor may have forbidden it, or filled it. */
+const kept = {
+    get(name) {
+        try {
+            return localStorage.getItem(name);
+        } catch {
+            return null;
+        }
+    },
+    set(name, value) {
+        try {
+            localStorage.setItem(name, value);
+        } catch {
+            // The page works all the same, until it is loaded again.
+        }
+    },
+};
+
+theme(kept.get("theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
 $("theme").onclick = () => {
     const next = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    localStorage.setItem("theme", next);
+    kept.set("theme", next);
     theme(next);
 };
 

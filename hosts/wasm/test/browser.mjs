@@ -64,8 +64,10 @@ export async function open() {
         url: match[1],
         relay: match[2],
         context,
-        async page() {
+        /** A page; `prepare` runs in it before its own scripts. */
+        async page(prepare) {
             const page = await context.newPage();
+            if (prepare) await page.addInitScript(prepare);
             page.setDefaultTimeout(180_000);
             page.on("pageerror", (error) => console.error(`page: ${error}`));
             page.on("console", (m) => m.type() === "error" && console.error(`page: ${m.text()}`));

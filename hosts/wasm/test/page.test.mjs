@@ -92,6 +92,32 @@ test("a visitor boots Debian, types, looks and takes a screenshot", { timeout: T
     await page.close();
 });
 
+test("case_86_storage: a page that may keep nothing works all the same", { timeout: TIMEOUT }, async () => {
+    const page = await browser.page(() => {
+        const refuse = () => {
+            throw new DOMException("the quota has been exceeded", "QuotaExceededError");
+        };
+        Storage.prototype.getItem = Storage.prototype.setItem = refuse;
+        // Engines that forbid storage have no such object to hand out at all.
+        const forbid = () => {
+            throw new DOMException("access is denied", "SecurityError");
+        };
+        Object.defineProperty(window, "sessionStorage", { get: forbid });
+    });
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(error));
+    await page.waitForSelector("#demo-card:not([hidden])");
+    const shown = () => page.evaluate(() => document.documentElement.dataset.theme);
+    const before = await shown();
+    await page.click("#theme");
+    assert.notEqual(await shown(), before, "the page can be switched");
+    await page.setInputFiles("[name=initial_state]", state);
+    await page.click("button[value=own]");
+    await page.waitForFunction(() => window.nomad86?.is_running());
+    assert.deepEqual(errors, []);
+    await page.close();
+});
+
 test("a native image goes on in the page, and the page's natively", { timeout: TIMEOUT }, async () => {
     const page = await restored({ mac: "preserve" });
     assert.ok(await ok(page, "echo from-the-page > /tmp/note"));

@@ -14,7 +14,7 @@ import { bios } from "./flat.mjs";
 
 const module = new WebAssembly.Module(readFileSync(new URL("../nomad86.wasm", import.meta.url)));
 
-test("a throttled tab makes up for little, and the clock of the day stays right", () => {
+test("case_86_throttled: a throttled tab makes up for little, and the clock of the day stays right", () => {
     let now = 0;
     let minute = -1;
     // 2024-01-01 10:00 and so many milliseconds.
@@ -50,7 +50,7 @@ test("a stopped machine's time stands still", () => {
     assert.ok(core.stats().milliseconds - before <= 1);
 });
 
-test("memory that cannot be had is told", () => {
+test("case_86_memory: memory that cannot be had is told", () => {
     const wanted = [["memory_size", 3072 * 2 ** 20], ["vga_memory_size", 2 ** 28], ["bios", bios()]];
     const core = new Core(module);
     core.build(wanted);

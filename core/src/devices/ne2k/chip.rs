@@ -28,6 +28,36 @@ pub enum Received {
 }
 
 /// An RTL8029AS: a DP8390 core with PROM, packet RAM and Realtek's additions.
+/// It can be driven by itself, as a fuzzer or a port to a microcontroller does:
+///
+/// ```
+/// use nomad86::board::Width;
+/// use nomad86::devices::ne2k::chip::{Chip, Received, Wire};
+/// use nomad86::net::MacAddress;
+///
+/// /// The far end of the cable: frames that came.
+/// struct Cable(Vec<Vec<u8>>);
+///
+/// impl Wire for Cable {
+///     fn transmit(&mut self, frame: &mut [u8]) {
+///         self.0.push(frame.to_vec());
+///     }
+/// }
+///
+/// let mut chip = Chip::new(MacAddress([2, 0, 0, 0, 0, 1]));
+/// let mut cable = Cable(Vec::new());
+/// // Stop; byte transfers, FIFO threshold; normal operation; ring from page 46h to 80h; send 60 bytes of page 40h.
+/// let driver = [
+///     (0x0, 0x21), (0xE, 0x48), (0xD, 0x00), (0x1, 0x46), (0x2, 0x80), (0x3, 0x46),
+///     (0x4, 0x40), (0x5, 60), (0x6, 0), (0x0, 0x22), (0x0, 0x26),
+/// ];
+/// for (register, value) in driver {
+///     chip.write(register, Width::Byte, value, &mut cable);
+/// }
+/// assert_eq!(cable.0, [vec![0; 60]]);
+/// // A frame that is for somebody else.
+/// assert_eq!(chip.receive(&[4; 60]), Received::Filtered);
+/// ```
 pub struct Chip {
     pub(super) memory: CardMemory,
     pub(super) cr: u8,

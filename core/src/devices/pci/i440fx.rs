@@ -6,7 +6,7 @@
 
 use super::bus::{Identity, Register, Slot};
 use crate::board::Board;
-use crate::memory::{PAGE, Target};
+use crate::memory::{PAGE, PhysAddr, Target};
 
 /// Offsets in configuration space.
 pub mod reg {
@@ -110,7 +110,12 @@ pub(super) fn settle(board: &mut Board) {
     let open = smram & reg::SMRAM_OPEN != 0;
     for page in 0xA0..0xC0 {
         let at = page * PAGE;
-        let to = if open && at < ram { Target::Memory(at) } else { Target::Io };
-        board.memory.map_low(page, to, to);
+        let dram = Target::Memory(at);
+        if open && at < ram {
+            board.memory.map_low(page, dram, dram);
+        } else if board.memory.target(at as PhysAddr, false) == dram {
+            // The display adapter maps its memory at the next retrace. What it has mapped stays.
+            board.memory.map_low(page, Target::Io, Target::Io);
+        }
     }
 }

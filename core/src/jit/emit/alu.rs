@@ -198,10 +198,11 @@ impl Emitter<'_> {
     pub(super) fn bit_test(&mut self, i: &Inst, p: Place) -> Option<Done> {
         let digit = Self::bit_digit(i.row());
         let Opnd::Imm(v) = Self::operand(i, 1)? else {
-            let (Opnd::Reg(a), Opnd::Reg(b)) = (Self::operand(i, 0)?, Self::operand(i, 1)?) else {
-                return None;
-            };
+            let Opnd::Reg(b) = Self::operand(i, 1)? else { return None };
             let size = Self::size(i, 0);
+            let Opnd::Reg(a) = Self::operand(i, 0)? else {
+                return Some(self.bit_string(i, p, size, digit, host(b)));
+            };
             self.asm.modrm(size, 0x0F83 | u32::from(digit) << 3, host(b), Rm::Reg(host(a)));
             return Some(Done::Next);
         };
@@ -220,25 +221,87 @@ impl Emitter<'_> {
         })
     }
 
-    /// DIV and IDIV of 32 bits where the host's own cannot trap; everything else goes the slow way.
+    /// BT and its like with a bit offset in register `by`, which reaches beyond the word in memory.
+    fn bit_string(&mut self, i: &Inst, p: Place, size: u8, digit: u8, by: u8) -> Done {
+        let needed = self.before(i, p);
+        let slow = self.asm.label();
+        self.clobber_flags(needed);
+        self.effective(i);
+        if size == 2 {
+            self.asm.modrm(4, 0x0FBF, R11, Rm::Reg(by));
+            dynasm!(self.asm ; .arch x64 ; sar r11d, 4 ; lea r8d, [r8 + r11 * 2]);
+        } else {
+            self.asm.mov(R11, by);
+            dynasm!(self.asm ; .arch x64 ; sar r11d, 5 ; lea r8d, [r8 + r11 * 4]);
+        }
+        if i.addr16() {
+            dynasm!(self.asm ; .arch x64 ; movzx r8d, r8w);
+        }
+        let write = digit != 4;
+        self.segment(i.segment, size, write, slow);
+        self.check(size, write, slow);
+        self.host_flags(needed);
+        self.asm.modrm(size, 0x8B, R11, Rm::Guest);
+        self.asm.modrm(size, 0x0F83 | u32::from(digit) << 3, by, Rm::Reg(R11));
+        if write {
+            self.asm.modrm(size, 0x89, R11, Rm::Guest);
+        }
+        self.flags_done(i);
+        self.slow_way(i, p, slow);
+        Done::Next
+    }
+
+    /// XADD, CMPXCHG, CMPXCHG8B: what they compare with is in the host's registers of the same names.
+    pub(super) fn atomic(&mut self, i: &Inst, p: Place) -> Option<Done> {
+        let opcode = i.row().opcode;
+        if opcode == 0x0FC7 {
+            if !i.is_memory() {
+                return None;
+            }
+            return Some(self.with_memory(i, p, 8, true, |s, rm| s.asm.modrm(4, 0x0FC7, 1, rm)));
+        }
+        let (opcode, size) = (opcode | 1, Self::size(i, 0));
+        let (a, Opnd::Reg(b)) = (Self::operand(i, 0)?, Self::operand(i, 1)?) else { return None };
+        Some(match a {
+            Opnd::Reg(a) => {
+                let opcode = if size == 1 { opcode - 1 } else { opcode };
+                self.asm.modrm(size, opcode, Self::reg(size, b), Rm::Reg(Self::reg(size, a)));
+                Done::Next
+            }
+            // AH would have to change places with the accumulator.
+            Opnd::Mem if opcode == 0x0FB1 && size == 1 && b == 4 => return None,
+            Opnd::Mem => self.with_memory(i, p, size, true, |s, rm| {
+                s.rm_reg(size, opcode, Self::reg(size, b), rm);
+            }),
+            Opnd::Imm(_) => return None,
+        })
+    }
+
+    /// DIV and IDIV where the host's own cannot trap; everything else goes the slow way.
     pub(super) fn divide(&mut self, i: &Inst, p: Place) -> Option<Done> {
         let signed = i.row().digit? == 7;
         let size = Self::size(i, 0);
-        if size != 4 || p.live & OSZAPC != 0 {
+        if p.live & OSZAPC != 0 {
             return None;
         }
         let slow = self.asm.label();
         self.clobber_flags(0);
         match Self::operand(i, 0)? {
+            Opnd::Reg(a) if size == 1 && a >= 4 => {
+                self.asm.mov(R11, a & 3);
+                dynasm!(self.asm ; .arch x64 ; shr r11d, 8);
+            }
             Opnd::Reg(a) => self.asm.mov(R11, host(a)),
             Opnd::Mem => {
                 self.address(i, size, false, slow);
                 self.check(size, false, slow);
-                self.asm.modrm(4, 0x8B, R11, Rm::Guest);
+                self.asm.modrm(size, if size == 1 { 0x8A } else { 0x8B }, R11, Rm::Guest);
             }
             Opnd::Imm(_) => return None,
         }
-        if signed {
+        if size != 4 {
+            self.divide_narrow(size, signed, slow);
+        } else if signed {
             // Safe when EDX is the sign of EAX and the divisor is positive.
             dynasm!(self.asm ; .arch x64 ; mov r9d, eax ; sar r9d, 31 ; cmp r9d, edx);
             self.asm.jcc(5, slow);
@@ -253,5 +316,35 @@ impl Emitter<'_> {
         }
         self.slow_way(i, p, slow);
         Some(Done::Next)
+    }
+
+    /// The same for 8 and 16 bits; the divisor is in r11.
+    fn divide_narrow(&mut self, size: u8, signed: bool, slow: Label) {
+        match (size, signed) {
+            (2, true) => {
+                dynasm!(self.asm ; .arch x64 ; mov r9d, eax ; sar r9w, 15 ; cmp r9w, dx);
+                self.asm.jcc(5, slow);
+                dynasm!(self.asm ; .arch x64 ; test r11w, r11w);
+                self.asm.jcc(0xE, slow);
+                dynasm!(self.asm ; .arch x64 ; idiv r11w);
+            }
+            (2, false) => {
+                dynasm!(self.asm ; .arch x64 ; cmp dx, r11w);
+                self.asm.jcc(3, slow);
+                dynasm!(self.asm ; .arch x64 ; div r11w);
+            }
+            (_, true) => {
+                dynasm!(self.asm ; .arch x64 ; movsx r9d, al ; cmp r9w, ax);
+                self.asm.jcc(5, slow);
+                dynasm!(self.asm ; .arch x64 ; test r11b, r11b);
+                self.asm.jcc(0xE, slow);
+                dynasm!(self.asm ; .arch x64 ; idiv r11b);
+            }
+            (_, false) => {
+                dynasm!(self.asm ; .arch x64 ; movzx r9d, ax ; shr r9d, 8 ; cmp r9b, r11b);
+                self.asm.jcc(3, slow);
+                dynasm!(self.asm ; .arch x64 ; div r11b);
+            }
+        }
     }
 }

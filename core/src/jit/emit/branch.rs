@@ -1,23 +1,26 @@
 //! Near branches.
 
 use super::*;
+use crate::jit::trace::Successors;
 use alloc::vec;
 
 impl Emitter<'_> {
-    /// Lowers a branch at the end of a block. `next` is the offset behind it from the EIP base. Returns direct
-    /// jumps to be emitted, or none when control has already left.
-    pub(in crate::jit) fn branch(&mut self, i: &Inst, p: Place, next: i32) -> Vec<Jump> {
+    /// Lowers a branch at the end of a block. Returns direct jumps to be emitted, or none when control has already
+    /// left.
+    pub(in crate::jit) fn branch(&mut self, i: &Inst, p: Place, to: Option<&Successors>) -> Vec<Jump> {
         use Lowering as L;
         let row = i.row();
         let none = vec![];
-        let counts = matches!(row.lowering, L::JumpCx | L::Loop | L::LoopCc);
-        if i.oper16() || i.addr16() && counts {
+        // Out of the segment: only the interpreter knows that fault.
+        let Some(&Successors { next, target }) = to else {
             self.interpret(i, p, true);
             return none;
-        }
-        let target = next.wrapping_add(i.imm as i32);
+        };
         match row.lowering {
-            L::JumpCx => self.ecx_jump(next, target),
+            L::JumpCx => self.ecx_jump(i, next, target),
+            L::JumpIndirect | L::CallNear | L::CallIndirect | L::Return if self.mode & mode::FLAT == 0 => {
+                self.segmented_branch(i, p, target)
+            }
             L::Jump => vec![Jump { condition: None, target }],
             L::JumpIndirect => {
                 self.target(i, p);
@@ -54,12 +57,17 @@ impl Emitter<'_> {
                 none
             }
             L::Loop => {
-                self.asm.lea(1, Some(1), None, -1);
-                let mut jumps = self.ecx_jump(next, target);
+                self.count_down(i);
                 // ECX = 0 falls through: the two targets change places.
-                let (a, b) = (jumps[0].target, jumps[1].target);
-                jumps[0].target = b;
-                jumps[1].target = a;
+                self.ecx_jump(i, target, next)
+            }
+            L::LoopCc => {
+                self.host_flags(self.before(i, p));
+                self.count_down(i);
+                // LOOPNE is E0h, LOOPE E1h: on E or NE falls through.
+                let condition = Some(if row.opcode & 1 == 0 { 4 } else { 5 });
+                let mut jumps = vec![Jump { condition, target: next }];
+                jumps.extend(self.ecx_jump(i, target, next));
                 jumps
             }
             L::JumpCc => {
@@ -76,7 +84,7 @@ impl Emitter<'_> {
 
     /// To the address in r8d. The table has one place for all addresses with the same low bits; what it leads
     /// to looks itself whether it is meant.
-    fn indirect(&mut self) {
+    pub(super) fn indirect(&mut self) {
         self.keep_flags(OSZAPC);
         let jumps = self.o.jumps;
         dynasm!(self.asm ; .arch x64
@@ -86,14 +94,25 @@ impl Emitter<'_> {
     }
 
     /// The slow way of a branch that the interpreter then does as a whole.
-    fn slow_end(&mut self, p: Place, slow: Label) {
+    pub(super) fn slow_end(&mut self, p: Place, slow: Label) {
         let site = self.site(p, p.live & OSZAPC != 0, false, true);
         self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false, again: None });
     }
 
-    /// A jump on ECX = 0, which no condition code tells: condition 16.
-    pub(super) fn ecx_jump(&mut self, next: i32, target: i32) -> Vec<Jump> {
-        vec![Jump { condition: Some(16), target }, Jump { condition: None, target: next }]
+    /// A jump on (E)CX = 0, which no condition code tells.
+    fn ecx_jump(&mut self, i: &Inst, next: i32, target: i32) -> Vec<Jump> {
+        let condition = Some(if i.addr16() { 17 } else { 16 });
+        vec![Jump { condition, target }, Jump { condition: None, target: next }]
+    }
+
+    /// Decrements (E)CX. RFLAGS stay.
+    fn count_down(&mut self, i: &Inst) {
+        if i.addr16() {
+            self.asm.lea(R8, Some(1), None, -1);
+            self.asm.modrm(2, 0x89, R8, Rm::Reg(1));
+        } else {
+            self.asm.lea(1, Some(1), None, -1);
+        }
     }
 
     /// Target of an indirect branch to r8d.

@@ -37,6 +37,7 @@ pub(in crate::jit) fn effects(i: &Inst) -> (Flags, Flags) {
             _ => (0, writes),
         },
         Lowering::BitTest => (0, writes),
+        Lowering::String if !i.rep() => (0, writes),
         _ => (reads, writes),
     }
 }
@@ -62,7 +63,7 @@ pub(in crate::jit) fn needed(insts: &[Inst], after: Flags, mut each: impl FnMut(
         each(n, needed);
         let (reads, writes) = effects(i);
         needed = needed & !writes | reads;
-        if i.row().lowering == Lowering::End {
+        if matches!(i.row().lowering, Lowering::End | Lowering::SegmentLoad) {
             // What comes behind it, or a handler, may look at all.
             needed = OSZAPC;
         }

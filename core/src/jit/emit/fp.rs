@@ -8,7 +8,7 @@ use crate::jit::fp::{at, opcode};
 #[derive(Clone, Copy, Default)]
 pub(in crate::jit) struct Files {
     /// Register files that are in the host's registers for sure.
-    loaded: u8,
+    pub(in crate::jit) loaded: u8,
     /// Position plus one of the last x87 instruction whose pointers are not noted yet.
     last: u32,
     /// The same of the last one with a memory operand, of which the offset is noted.
@@ -37,7 +37,7 @@ impl Emitter<'_> {
 
     /// Makes sure that register files are in the host's registers. Flags that are needed before the instruction are
     /// kept.
-    fn load_files(&mut self, i: &Inst, p: Place, files: u8) {
+    pub(in crate::jit) fn load_files(&mut self, i: &Inst, p: Place, files: u8) {
         if files & !self.files.loaded == 0 {
             return;
         }
@@ -54,6 +54,7 @@ impl Emitter<'_> {
         self.asm.bind(back);
         let site = self.site(p, needed != 0, false, true);
         self.files.loaded |= files;
+        self.interrupted = true;
         self.cold.push(Cold::Load { from, back, site, files: self.files.loaded });
     }
 
@@ -107,10 +108,10 @@ impl Emitter<'_> {
         if !Self::has_pointers(i.row()) {
             return;
         }
-        if let Rm::Shared { base, disp } = rm {
+        if let Rm::Shared { base, disp, .. } = rm {
             self.asm.lea(R8, Some(base), None, disp);
         }
-        if i.segment >= 4 || i.segment == 1 {
+        if !mode::is_flat(self.mode, i.segment) {
             let base = self.o.segment(i.segment) + self.o.base;
             // Its flags must survive: LEA of the difference would need a register more.
             self.asm.modrm(4, 0x8B, R9, Rm::Field(base));
@@ -128,10 +129,9 @@ impl Emitter<'_> {
 
     /// Notes pointers. RFLAGS are kept, r8 is lost.
     pub(super) fn note(&mut self, files: Files) {
-        let offset = self.offset;
         if files.last != 0 {
             let i = self.insts[files.last as usize - 1];
-            self.eip(R8, (offset + u32::from(i.end) - u32::from(i.len)) as i32);
+            self.eip(R8, self.at[files.last as usize - 1]);
             self.asm.modrm(4, 0x89, R8, Rm::Field(at::FIP));
             let from = self.o.segment(1) + at::SELECTOR;
             let code = i32::from(opcode(&i)) as i16;

@@ -8,7 +8,10 @@ mod fp;
 mod group;
 mod mov;
 mod operand;
+mod segment;
 mod stack;
+pub(super) mod string;
+mod system;
 
 pub(super) use fp::Files;
 
@@ -17,6 +20,8 @@ use super::fp::BEHIND;
 use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, save_flags};
 use super::x64::Site;
+use crate::cpu::block::{Home, mode};
+use crate::cpu::run::ends_block_in;
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::inst::{NO_REG, prefix};
@@ -51,8 +56,25 @@ pub(super) struct Place {
     pub(super) index: u32,
     /// Flags that somebody behind it needs.
     pub(super) live: Flags,
-    /// Offset of the block's first byte in its page.
+    /// The block that it belongs to.
+    pub(super) piece: Piece,
+}
+
+/// A block as part of what is translated: one, or several that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    /// Its number.
+    pub(super) block: u32,
+    /// Offset of its first byte in its page.
     pub(super) offset: u32,
+    /// Bytes.
+    pub(super) len: u32,
+    /// Position of its first instruction.
+    pub(super) start: u32,
+    /// Instructions.
+    pub(super) count: u32,
+    /// Its first instruction in the cache.
+    pub(super) first: *const Inst,
 }
 
 /// How a lowering ended.
@@ -68,7 +90,10 @@ pub(super) enum Done {
 pub(super) enum Cold {
     /// The access may be unaligned inside one page: checked here, then back or on to the slow way.
     Unaligned { from: Label, back: Label, slow: Label, size: u8 },
-    /// The interpreter executes the instruction; then on at `next`.
+    /// A write may go to a page that holds code, but not there: `size` bytes, checked here.
+    Mixed { from: Label, back: Label, slow: Label, size: u8 },
+    /// The interpreter executes the instruction; then on at `next`, unless what was looked up is to be looked up
+    /// again.
     Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
     /// Register files are loaded for the instruction.
     Load { from: Label, back: Label, site: u32, files: u8 },
@@ -84,16 +109,16 @@ pub(super) struct Alone {
     pub(super) stub: Label,
     /// Position of the last rel32 of the stub.
     pub(super) tail: usize,
-    /// Offset of the first instruction from the EIP base.
+    /// Offset of the first instruction from the page.
     pub(super) target: i32,
 }
 
 /// A direct jump to another block.
 #[derive(Clone, Copy)]
 pub(super) struct Jump {
-    /// Condition, or none.
+    /// Condition, or none; 16 is ECX = 0, 17 CX = 0.
     pub(super) condition: Option<u8>,
-    /// Target: offset from the block's EIP base (may leave the page).
+    /// Target: offset from the block's page (may leave it).
     pub(super) target: i32,
 }
 
@@ -104,15 +129,19 @@ pub(super) struct Emitter<'a> {
     pub(super) sites: &'a mut Vec<Site>,
     pub(super) thunks: Thunks,
     pub(super) o: Offsets,
+    /// Instructions in all.
     pub(super) block_total: u32,
-    pub(super) first: *const Inst,
-    /// Offset of the block in its page.
+    /// What it depends on: bits of [`mode`].
+    pub(super) mode: u32,
+    /// Where in its segment it lies, and in its page.
+    pub(super) home: Home,
+    /// See [`Self::home`].
     pub(super) offset: u32,
-    /// Offsets of the ends of its instructions from its start.
-    pub(super) ends: &'a [i32],
-    /// Accesses that share a lookup, and whether r10 holds it.
+    /// Offsets of the instructions in their page.
+    pub(super) at: &'a [i32],
+    /// Accesses that share lookups, and of which groups there are addends now: a bit each.
     pub(super) plan: &'a Plan,
-    pub(super) looked_up: bool,
+    pub(super) looked_up: u8,
     /// Ways out for want of it, whose links come first.
     pub(super) alone: Vec<Alone>,
     pub(super) first_link: usize,
@@ -122,6 +151,8 @@ pub(super) struct Emitter<'a> {
     pub(super) flags: Where,
     /// The instruction just emitted was left to the interpreter.
     pub(super) interpreted: bool,
+    /// Control may have come back from elsewhere in line, so that a loop must not count its rounds.
+    pub(super) interrupted: bool,
     pub(super) insts: &'a [Inst],
     /// Where x87, MMX and SSE state is.
     pub(super) files: Files,
@@ -139,10 +170,10 @@ impl Emitter<'_> {
             files,
             x87,
             x87_memory,
-            inst: self.first.wrapping_add(p.index as usize),
-            total: self.block_total,
-            index: p.index,
-            offset: p.offset,
+            inst: p.piece.first.wrapping_add((p.index - p.piece.start) as usize),
+            total: self.block_total - p.piece.start,
+            index: p.index - p.piece.start,
+            offset: p.piece.offset,
             flags_in,
             flags_out,
             end,
@@ -157,12 +188,13 @@ impl Emitter<'_> {
         self.keep_flags(needed);
         let flags_out = p.live & OSZAPC != 0;
         let site = self.site(p, needed != 0, flags_out, end);
+        self.interrupted = true;
         self.asm.mov_imm(R11, site);
         self.asm.call_outside(self.thunks.interpret);
         self.files_unknown();
         self.flags = Where { host: false, memory: flags_out };
         self.interpreted = true;
-        self.looked_up = false;
+        self.looked_up = 0;
         if end { Done::Ended } else { Done::Next }
     }
 
@@ -172,13 +204,13 @@ impl Emitter<'_> {
         self.asm.bind(next);
         let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
         let restore = p.live & OSZAPC != 0 && self.flags.host;
-        let again = self.looked_up.then_some(p.index);
+        let again = (self.looked_up != 0).then_some(p.index);
         self.cold.push(Cold::Slow { from: slow, next, site, restore, again });
     }
 
     /// Lowers an instruction that is not a branch.
     pub(super) fn inst(&mut self, i: &Inst, p: Place) -> Done {
-        if crate::cpu::run::ends_block(i) {
+        if ends_block_in(i, self.mode) {
             return self.interpret(i, p, true);
         }
         self.interpreted = false;
@@ -207,6 +239,7 @@ impl Emitter<'_> {
             // Not CMP.
             L::Alu => memory && Self::group1(row) != 7,
             L::Unary | L::Exchange => memory,
+            L::Atomic => i.is_memory(),
             // Not BT.
             L::BitTest => memory && Self::bit_digit(row) != 4,
             _ => false,
@@ -234,10 +267,21 @@ impl Emitter<'_> {
             L::Push => self.push(i, p),
             L::Pop => self.pop(i, p),
             L::Leave => self.leave(i, p),
+            L::SegmentStore => self.segment_store(i, p),
+            L::SegmentLoad => self.segment_load(i, p),
             L::Plain => self.plain(i),
             L::Nop => Some(Done::Next),
             L::Same | L::Store => self.same(i, p),
-            L::Call | L::End | L::String => None,
+            L::PushAll => self.push_all(i, p),
+            L::PopAll => self.pop_all(i, p),
+            L::PushFlags => self.push_flags(i, p),
+            L::Enter => self.enter(i, p),
+            L::Atomic => self.atomic(i, p),
+            L::Translate => self.translate_byte(i, p),
+            L::Direction => self.direction(i, p),
+            L::ClearInterrupts => self.clear_interrupts(i, p),
+            L::String => self.string(i, p),
+            L::Call | L::End => None,
             L::Jump
             | L::JumpIndirect
             | L::CallNear
@@ -250,8 +294,8 @@ impl Emitter<'_> {
         }
     }
 
-    /// EIP base plus `by` to a register.
-    pub(super) fn eip(&mut self, reg: u8, by: i32) {
+    /// The linear address `by` bytes from the page's beginning to a register.
+    pub(super) fn linear(&mut self, reg: u8, by: i32) {
         let at = self.o.code_page;
         self.asm.modrm(4, 0x8B, reg, Rm::Field(at));
         if by != 0 {
@@ -259,8 +303,24 @@ impl Emitter<'_> {
         }
     }
 
+    /// The same as an offset in the code segment.
+    pub(super) fn eip(&mut self, reg: u8, by: i32) {
+        if self.mode & mode::FLAT == 0 {
+            let eip = self.place_in_segment(by);
+            self.asm.mov_imm(reg, eip);
+        } else {
+            self.linear(reg, by);
+        }
+    }
+
+    /// Offset in the segment of code that knows it, `by` bytes from the page's beginning.
+    const fn place_in_segment(&self, by: i32) -> u32 {
+        self.home.eip.wrapping_add((by as u32).wrapping_sub(self.offset))
+    }
+
     /// Emits the cold pieces.
     pub(super) fn cold(&mut self) {
+        // Emitting them does not add to them.
         let mut n = 0;
         while n < self.cold.len() {
             match self.cold[n] {
@@ -275,6 +335,13 @@ impl Emitter<'_> {
                     self.asm.jcc(5, back);
                     self.asm.jmp(slow);
                 }
+                Cold::Mixed { from, back, slow, size } => {
+                    self.asm.bind(from);
+                    self.asm.mov_imm(R9, u32::from(size) - 1);
+                    self.asm.call_outside(self.thunks.mixed);
+                    self.asm.jcc(5, back);
+                    self.asm.jmp(slow);
+                }
                 Cold::Load { from, back, site, files } => {
                     self.asm.bind(from);
                     self.fill(site, files);
@@ -286,8 +353,17 @@ impl Emitter<'_> {
                 }
                 Cold::Slow { from, next, site, restore, again } => {
                     self.asm.bind(from);
+                    self.take_up();
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);
+                    if let Some(index) = again
+                        && self.plan.many()
+                        && index + 1 < self.block_total
+                    {
+                        self.alone(index + 1, Files::default());
+                        n += 1;
+                        continue;
+                    }
                     let files = self.sites[site as usize].files;
                     if files != 0 && next != from {
                         self.fill(site, files | BEHIND);

@@ -96,17 +96,40 @@ impl Emitter<'_> {
                 s.asm.modrm(4, 0x89, host(b), rm);
                 s.asm.mov(host(b), R11);
             }),
-            _ => return None,
+            Opnd::Mem if size == 2 => self.with_memory(i, p, size, true, |s, rm| {
+                s.asm.modrm(4, 0x0FB7, R11, rm);
+                s.asm.modrm(2, 0x89, host(b), rm);
+                s.asm.modrm(2, 0x89, R11, Rm::Reg(host(b)));
+            }),
+            Opnd::Mem => self.with_memory(i, p, size, true, |s, rm| {
+                s.asm.modrm(4, 0x0FB6, R11, rm);
+                s.rm_reg(1, 0x89, b, rm);
+                s.set_byte(b);
+            }),
+            Opnd::Imm(_) => return None,
         })
     }
 
-    pub(super) fn lea(&mut self, i: &Inst) -> Option<Done> {
-        if i.addr16() {
-            return None;
+    /// The low byte of r11 to a byte register.
+    fn set_byte(&mut self, to: u8) {
+        let low = to & 3;
+        if to >= 4 {
+            // AH–BH cannot be named together with r11.
+            self.asm.modrm(1, 0x86, low, Rm::Reg(to));
         }
+        self.asm.modrm(1, 0x88, R11, Rm::Reg(low));
+        if to >= 4 {
+            self.asm.modrm(1, 0x86, low, Rm::Reg(to));
+        }
+    }
+
+    pub(super) fn lea(&mut self, i: &Inst) -> Option<Done> {
         let base = (i.base != NO_REG).then(|| host(i.base));
         let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
-        if i.oper16() {
+        if i.addr16() && !i.oper16() {
+            self.asm.lea(R8, base, index, i.disp as i32);
+            self.asm.modrm(4, 0x0FB7, host(i.reg[0]), Rm::Reg(R8));
+        } else if i.oper16() {
             self.asm.lea(R8, base, index, i.disp as i32);
             self.asm.modrm(2, 0x89, R8, Rm::Reg(host(i.reg[0])));
         } else {

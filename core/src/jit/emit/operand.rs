@@ -5,22 +5,18 @@ use super::*;
 impl Emitter<'_> {
     /// Puts the linear address of the memory operand into r8d. RFLAGS and r9 are lost.
     pub(super) fn address(&mut self, i: &Inst, size: u8, write: bool, slow: Label) {
-        let base = (i.base != NO_REG).then(|| host(i.base));
-        let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
-        self.asm.lea(R8, base, index, i.disp as i32);
+        self.effective(i);
         if i.addr16() {
             dynasm!(self.asm ; .arch x64 ; movzx r8d, r8w);
         }
-        if i.segment >= 4 || i.segment == 1 {
-            // FS and GS have bases and limits, CS at least rights.
-            let seg = self.o.segment(i.segment);
-            let (span, base) =
-                (seg + if write { self.o.write_span } else { self.o.read_span }, seg + self.o.base);
-            self.asm.lea_wide(R9, R8, i32::from(size));
-            self.asm.modrm(8, 0x3B, R9, Rm::Field(span));
-            self.asm.jcc(7, slow);
-            self.asm.modrm(4, 0x03, R8, Rm::Field(base));
-        }
+        self.segment(i.segment, size, write, slow);
+    }
+
+    /// Puts the offset of the memory operand into r8d, of which the low half counts when addresses have 16 bits.
+    pub(super) fn effective(&mut self, i: &Inst) {
+        let base = (i.base != NO_REG).then(|| host(i.base));
+        let index = (i.index != NO_REG).then(|| (host(i.index), i.scale));
+        self.asm.lea(R8, base, index, i.disp as i32);
     }
 
     /// Looks r8d up: afterwards `[r9 + r8]` is the operand. RFLAGS are lost.
@@ -36,7 +32,14 @@ impl Emitter<'_> {
             ; shr r9d, 12
             ; mov r9, [r12 + r9 * 8 + table]
             ; test r9, r9);
-        self.asm.jcc(4, slow);
+        if write {
+            let (from, back) = (self.asm.label(), self.asm.label());
+            self.asm.jcc(4, from);
+            self.asm.bind(back);
+            self.cold.push(Cold::Mixed { from, back, slow, size });
+        } else {
+            self.asm.jcc(4, slow);
+        }
         if size > 1 {
             // Ten bytes count as sixteen: the slow way is a little more often taken.
             let size = size.next_power_of_two();
@@ -157,12 +160,12 @@ impl Emitter<'_> {
             // AH–BH: swapped with AL–BL around the access, since REX is needed for the address.
             let low = reg & 3;
             let mut rm = rm;
-            if let Rm::Shared { base, disp } = rm
+            if let Rm::Shared { via, base, disp } = rm
                 && base == low
             {
                 // The base is about to be swapped.
                 self.asm.lea(R8, Some(base), None, disp);
-                rm = Rm::Shared { base: R8, disp: 0 };
+                rm = Rm::Shared { via, base: R8, disp: 0 };
             }
             self.asm.modrm(1, 0x86, low, Rm::Reg(reg));
             self.asm.modrm(1, opcode, low, rm);

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod disk;
+pub(crate) mod machine;
 pub(crate) mod qemu;
 pub(crate) mod relay;
 pub(crate) mod run;

@@ -37,7 +37,7 @@ pub(crate) fn normalise(command: &Command, arguments: impl IntoIterator<Item = S
             break;
         }
         let Some((long, takes_value)) = option(subcommand, &word) else {
-            result.push(word);
+            result.push(if is_long(subcommand, &word) { format!("-{word}") } else { word });
             continue;
         };
         match (takes_value, word.contains('=') && word.starts_with("--"), rest.peek()) {
@@ -50,6 +50,14 @@ pub(crate) fn normalise(command: &Command, arguments: impl IntoIterator<Item = S
         }
     }
     result
+}
+
+/// Whether a word with one hyphen can only be a long option: the parser is to name all of it.
+fn is_long(command: &Command, word: &str) -> bool {
+    let mut letters = word.strip_prefix('-').unwrap_or_default().chars();
+    let first = letters.next().filter(char::is_ascii_alphabetic);
+    let known = command.get_arguments().any(|arg| first.is_some() && arg.get_short() == first);
+    first.is_some() && letters.next().is_some() && !known
 }
 
 /// The long name of the option that `word` is and whether it takes a value.
@@ -94,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_is_not_known_stays_for_the_parser_to_refuse() {
-        assert_eq!(normal(&["-nonsense", "x"]), ["run", "-nonsense", "x"]);
+        assert_eq!(normal(&["-nonsense", "x"]), ["run", "--nonsense", "x"]);
+        assert_eq!(normal(&["-m64", "-h"]), ["run", "-m64", "-h"]);
+        assert_eq!(normal(&["-perf-map=a"]), ["run", "--perf-map=a"]);
         assert_eq!(normal(&["walk", "-m"]), ["walk", "-m"]);
         assert_eq!(normal(&["-m"]), ["run", "--memory"]);
         assert_eq!(normal(&["--help"]), ["--help"]);

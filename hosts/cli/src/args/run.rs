@@ -28,7 +28,8 @@ pub(crate) struct RunArgs {
     /// Kind of machine: pc
     #[arg(short = 'M', long = "machine-type", value_name = "KIND", help_heading = "Machine", hide = true)]
     pub(crate) machine_type: Option<String>,
-    /// A TOML file whose keys are these options
+    /// A TOML file whose keys are these options; those of the command line are stronger
+    // It is read before the others are: see args/machine.rs.
     #[arg(long, value_name = "FILE.toml", help_heading = "Machine")]
     pub(crate) machine: Option<PathBuf>,
     /// Add a device: isa-debug-exit,iobase=PORT,iosize=N or isa-debugcon,iobase=PORT
@@ -126,7 +127,7 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) mac_address_translation: bool,
     /// New addresses come from this number, the same ones each time
-    #[arg(long, value_name = "NUMBER", help_heading = "State")]
+    #[arg(long, value_name = "NUMBER", value_parser = super::values::whole, help_heading = "State")]
     pub(crate) seed: Option<u64>,
     /// Restore although files of its disks were changed since: they hold the same all the same
     #[arg(long, help_heading = "State")]
@@ -161,11 +162,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "WHERE", help_heading = "Screen and lines")]
     pub(crate) debugcon: Option<SerialSpec>,
 
+    /// Shut the program in before the guest runs: it reaches the files that options name and the sockets of its
+    /// cables and lines, starts no program and makes no memory executable, even when the guest has broken out of
+    /// the machine. The folders of --save, --screenshot and --dump-state can be written to; no --display sdl
+    /// (Linux: Landlock and seccomp)
+    #[arg(long, help_heading = "Isolation")]
+    pub(crate) sandbox: bool,
+    /// With --sandbox, a folder that stays reachable all the same: for the monitor's change, savevm and screendump
+    #[arg(long, value_name = "FOLDER", help_heading = "Isolation")]
+    pub(crate) sandbox_folder: Vec<PathBuf>,
+
     /// End after so many seconds, with code 8
     #[arg(long, value_name = "SECONDS", value_parser = super::values::seconds, help_heading = "Automation")]
     pub(crate) timeout: Option<Duration>,
     /// End after about so many instructions, with code 10
-    #[arg(long, value_name = "COUNT", help_heading = "Automation")]
+    #[arg(long, value_name = "COUNT", value_parser = super::values::whole, help_heading = "Automation")]
     pub(crate) limit: Option<u64>,
     /// Wait for a text on a serial line, the debug console or the screen; with code 0 once all were seen
     #[arg(long, value_name = "TEXT", help_heading = "Automation", allow_hyphen_values = true)]

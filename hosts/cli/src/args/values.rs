@@ -46,6 +46,11 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give seconds, such as 60 or 2.5".to_owned())
 }
 
+/// A whole number.
+pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    number(text).ok_or_else(|| "give a whole number, such as 1000000 or 0xf4240".to_owned())
+}
+
 /// Bytes of RAM.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct MemorySize(pub(crate) usize);

@@ -1,6 +1,8 @@
 //! One run of the program.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Whether all files are there; if not, says which package to install, and fails in CI.
 pub(crate) fn available(files: &[&str], packages: &str) -> bool {
@@ -63,17 +65,40 @@ impl Run {
     /// Runs it: it must end with this code. Returns what it wrote.
     pub(crate) fn ends_with(self, code: i32) -> String {
         let timeout = (self.minutes * 60).to_string();
-        let output = Command::new(env!("CARGO_BIN_EXE_nomad86"))
+        let begun = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nomad86"))
             .args(&self.args)
             .args(["--timeout", &timeout])
             .stdin(Stdio::null())
-            .output()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = std::thread::spawn(move || read(&mut stderr));
+        let out = read(&mut child.stdout.take().unwrap());
+        let err = errors.join().unwrap();
+        // It has ended, and its times are kept until it is waited for.
+        let cpu = cpu_time(child.id());
+        let status = child.wait().unwrap();
         let tail: Vec<&str> = out.lines().rev().take(30).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-        assert_eq!(output.status.code(), Some(code), "{} {:?}\n{tail}\n{err}", self.name, self.args);
+        assert_eq!(status.code(), Some(code), "{} {:?}\n{tail}\n{err}", self.name, self.args);
+        eprintln!("{}: {:.1} s of CPU, {:.1} s", self.name, cpu.as_secs_f64(), begun.elapsed().as_secs_f64());
         out + &err
     }
+}
+
+fn read(from: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// CPU time that a process has used, with its threads, to 1/100 s.
+pub(crate) fn cpu_time(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // Behind the name, which stands in parentheses and may hold blanks, the times are fields 12 and 13.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    Duration::from_millis(fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10)
 }

@@ -1,5 +1,6 @@
 //! Why a disk file cannot be used, in one line for the person who named it.
 
+use crate::reason::reason;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -65,9 +66,7 @@ impl fmt::Display for DiskFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, what, error } => {
-                let text = error.to_string();
-                let reason = text.find(" (os error").map_or(text.as_str(), |end| &text[..end]);
-                write!(f, "{}: cannot {what}: {reason}", path.display())?;
+                write!(f, "{}: cannot {what}: {}", path.display(), reason(error))?;
                 match error.kind() {
                     io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
                         if *what == "open for writing" =>

@@ -4,6 +4,30 @@
 //! All implement [`nomad86::host::Disk`] and can be stacked: [`Discard`] over an [`Overlay`] over a
 //! [`RawFile`]. What the command line says is a [`DriveSpec`]; [`open`] makes the disk of it, and
 //! [`Layout`] finds a place for each.
+//!
+//! ```
+//! use nomad86::host::Disk;
+//! use nomad86_host::disk::{self, Access, DriveSpec, Format};
+//! use std::task::Poll;
+//!
+//! # let folder = std::env::temp_dir().join(format!("nomad86-doc-disk-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! # let (base, changes) = (folder.join("disk.img"), folder.join("changes.ovl"));
+//! disk::create_raw(&base, disk::parse_size("16M")?)?;
+//! let mut spec = DriveSpec::hard_disk(0, &base);
+//! spec.overlay = Some(changes.clone());
+//! let mut disk = disk::open(&spec)?.expect("there is a medium");
+//! assert_eq!(disk.write(7, &[1; 512]), Poll::Ready(Ok(())));
+//! assert_eq!(disk.flush(), Poll::Ready(Ok(())));
+//! drop(disk);
+//! // The image is as it was.
+//! let mut sector = [9; 512];
+//! let mut disk = disk::open_image(&base, Format::Raw, Access::Read)?;
+//! assert_eq!(disk.read(7, &mut sector), Poll::Ready(Ok(())));
+//! assert_eq!(sector, [0; 512]);
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod check;
 mod discard;

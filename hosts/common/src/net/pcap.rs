@@ -56,6 +56,21 @@ pub enum Direction {
 }
 
 /// A pcapng file that is being written; clones write to the same one.
+/// ```
+/// use nomad86::host::Network;
+/// use nomad86_host::net::{bell::Bell, hub::Hub, pcap::Capture};
+///
+/// # let folder = std::env::temp_dir().join(format!("nomad86-doc-pcap-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("lan.pcapng");
+/// let capture = Capture::create(&path)?;
+/// let mut cable = capture.wrap("eth0", Hub::default().port(Bell::default()));
+/// cable.transmit(&[0xFF; 60]);
+/// capture.flush()?;
+/// assert_eq!(capture.stats().frames, 1);
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Capture {
     shared: Arc<Shared>,

@@ -27,6 +27,8 @@ const CODE: usize = 64 << 20;
 pub(super) enum Order {
     Type(Vec<u8>),
     Inspect(Box<dyn FnOnce(&mut Machine) + Send>),
+    /// The number of the process that the machine runs in.
+    Id(Sender<u32>),
     Stop,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn live(
                     line.give(&bytes);
                 }
                 Order::Inspect(look) => look(&mut machine),
+                Order::Id(asked) => drop(asked.send(std::process::id())),
                 Order::Stop => return,
             }
         }

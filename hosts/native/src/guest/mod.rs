@@ -292,6 +292,17 @@ impl Guest {
         asked.recv_timeout(Duration::from_secs(30)).expect("the machine runs")
     }
 
+    /// The number of the process that the machine runs in.
+    ///
+    /// # Panics
+    /// When the machine has ended.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        let (answer, asked) = channel();
+        self.order(Order::Id(answer));
+        asked.recv_timeout(Duration::from_secs(30)).expect("the machine runs")
+    }
+
     /// Saves the machine's state.
     ///
     /// # Panics

@@ -23,6 +23,7 @@ pub(super) fn live(mut command: Command, orders: &Receiver<Order>, output: Sende
             // It shows as an end of the output when the program has gone.
             Order::Type(bytes) => drop(input.write_all(&bytes).and_then(|()| input.flush())),
             Order::Inspect(_) => {}
+            Order::Id(asked) => drop(asked.send(child.id())),
             Order::Stop => break,
         }
     }

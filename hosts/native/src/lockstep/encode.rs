@@ -21,7 +21,7 @@ impl Rows {
                 _ if any(|o| matches!(o, Operand::Xb | Operand::Xv | Operand::Yb | Operand::Yv)) => {
                     &mut rows.string
                 }
-                Lowering::End => &mut rows.system,
+                Lowering::End | Lowering::SegmentLoad => &mut rows.system,
                 // Branches are made on purpose.
                 other if other.ends_block() => continue,
                 _ if touches_fx(row) => &mut rows.vector,

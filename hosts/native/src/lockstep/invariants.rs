@@ -12,6 +12,7 @@ use nomad86::memory::{PAGE, Target, page};
 pub fn check(side: &mut Side, what: &mut Vec<String>) {
     side.cpu.drop_overwritten(&mut side.cache, None, &mut side.world);
     translations(side, what);
+    mixed(side, what);
     blocks(side, what);
 }
 
@@ -50,6 +51,32 @@ pub fn translations(side: &mut Side, what: &mut Vec<String>) {
         }
         if write && memory.flags(offset) & page::CODE != 0 {
             what.push(format!("{}: writable, but there is code", name()));
+        }
+    }
+}
+
+/// The same for pages that hold code and are written.
+pub fn mixed(side: &mut Side, what: &mut Vec<String>) {
+    let paging = side.cpu.cr0 & nomad86::cpu::cr0::PG != 0;
+    if side.world.memory.map_changed() || paging && side.cpu.cr3 != super::layout::DIRECTORY {
+        return;
+    }
+    let mut entries = Vec::new();
+    side.cpu.tlb.visit_mixed(|user, linear, addend| entries.push((user, linear, addend)));
+    for (user, linear, addend) in entries {
+        let access = Access { write: true, user, fetch: false };
+        let name = || format!("entry for {linear:08x} among code");
+        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world.memory) else {
+            what.push(format!("{}: a walk faults", name()));
+            continue;
+        };
+        let memory = side.world.memory();
+        let Target::Memory(offset) = memory.target(t.phys, true) else {
+            what.push(format!("{}: leads to no memory", name()));
+            continue;
+        };
+        if addend.wrapping_add(linear as usize) != memory.base().expose_provenance() + offset || !t.writable {
+            what.push(format!("{}: not where a walk leads, or the dirty bit is clear", name()));
         }
     }
 }

@@ -241,10 +241,7 @@ pub(super) fn place(cpu: &mut Cpu, program: &Program) {
             seg::GS if !(real || v86) => program.fs_gs[1],
             _ => data,
         };
-        let mut register = if real || v86 { Segment::real(selector) } else { load(selector) };
-        if v86 {
-            register.attributes |= 0x60;
-        }
+        let register = if real || v86 { Segment::real(selector) } else { load(selector) };
         cpu.set_segment(number, register);
     }
     cpu.regs[..8].copy_from_slice(&program.registers);

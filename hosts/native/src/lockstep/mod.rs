@@ -24,6 +24,7 @@ use nomad86::config::CpuModel;
 use nomad86::cpu::block::{BlockCache, CacheSize};
 use nomad86::cpu::{Cpu, Stop};
 use nomad86::isa::decode::{MAX_LEN, decode};
+use nomad86::isa::row::Lowering;
 use nomad86::isa::{Inst, Operand};
 use nomad86::jit::Jit;
 use nomad86_host::code::DualMapping;
@@ -184,6 +185,7 @@ impl Lockstep {
             let none = || std::io::Error::other("this processor has no recompiler");
             let mut jit = Jit::new(memory, 1 << 9, precise).ok_or_else(none)?;
             jit.set_threshold(1);
+            jit.set_hot(3);
             Ok::<_, std::io::Error>(jit)
         };
         let mut rng = Rng::new(0x5EED);
@@ -285,7 +287,7 @@ fn live_flags(side: &mut Side) -> u32 {
 }
 
 /// Jumps that [`live_from`] follows: more than the recompiler does.
-const DEPTH: u32 = 6;
+const DEPTH: u32 = 10;
 
 fn live_from(side: &mut Side, eip: u32, depth: u32) -> u8 {
     use nomad86::isa::row::flags::OSZAPC;
@@ -294,7 +296,9 @@ fn live_from(side: &mut Side, eip: u32, depth: u32) -> u8 {
     for _ in 0..nomad86::cpu::block::MAX_BLOCK {
         let Some(inst) = inst_at(side, eip) else { return live };
         let row = inst.row();
-        live |= row.reads & unwritten;
+        // The row speaks of repeated comparisons as well, which may compare nothing.
+        let reads = if row.lowering == Lowering::String && !inst.rep() { 0 } else { row.reads };
+        live |= reads & unwritten;
         unwritten &= OSZAPC & !row.writes;
         if unwritten == 0 {
             return live;
@@ -303,11 +307,15 @@ fn live_from(side: &mut Side, eip: u32, depth: u32) -> u8 {
         if !nomad86::cpu::run::ends_block(&inst) {
             continue;
         }
-        let relative = matches!(row.operands[0], Operand::Jb | Operand::Jz) && !inst.oper16();
-        if !relative || depth == 0 {
+        let relative = matches!(row.operands[0], Operand::Jb | Operand::Jz);
+        if !relative || inst.oper16() && side.cpu.code32() || depth == 0 {
             return live | unwritten;
         }
-        live |= unwritten & live_from(side, eip.wrapping_add(inst.imm), depth - 1);
+        let target = eip.wrapping_add(inst.imm) & if inst.oper16() { 0xFFFF } else { u32::MAX };
+        if target > side.cpu.seg[1].limit {
+            return live | unwritten;
+        }
+        live |= unwritten & live_from(side, target, depth - 1);
         if matches!(row.mnemonic, "jmp" | "call") {
             return live;
         }
@@ -342,7 +350,7 @@ struct Running<'p> {
 
 impl Running<'_> {
     fn finish(&mut self, pair: &mut Lockstep) -> Result<(), Difference> {
-        let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100]);
+        let rhythm = self.rng.pick(&[2, 8, 8, 30, 30, 100, 400]);
         while pair.interpreter.cpu.count < self.program.length && (self.exits < 200 || self.program.once) {
             self.disturb(pair);
             let count = pair.interpreter.cpu.count;

@@ -175,11 +175,11 @@ impl Program {
     pub fn random(seed: u64, rows: &[Rows; 2]) -> Self {
         let mut rng = Rng::new(seed);
         let addresses = match rng.below(20) {
-            0..12 => Addresses::Flat,
-            12..15 => Addresses::Based,
-            15..17 => Addresses::Narrow,
-            17 => Addresses::Real,
-            18 => Addresses::V86,
+            0..8 => Addresses::Flat,
+            8..11 => Addresses::Based,
+            11..14 => Addresses::Narrow,
+            14..17 => Addresses::Real,
+            17..19 => Addresses::V86,
             _ => rng.pick(&[Addresses::Narrow, Addresses::Flat]),
         };
         let precise = rng.percent(60);

@@ -45,6 +45,20 @@ counters! {
 }
 
 /// A learning switch; clones are the same one.
+/// ```
+/// use nomad86::host::Network;
+/// use nomad86_host::net::bell::Bell;
+/// use nomad86_host::net::hub::Hub;
+///
+/// let hub = Hub::default();
+/// // For the `networks` of two machines' hosts.
+/// let (mut one, mut other) = (hub.port(Bell::default()), hub.port(Bell::default()));
+/// let mut frame = [0xFF; 60];
+/// frame[6..12].copy_from_slice(&[2, 0, 0, 0, 0, 1]);
+/// one.transmit(&frame);
+/// assert_eq!(other.receive(&mut [0; 1522]), Some(&frame[..]));
+/// assert_eq!(one.receive(&mut [0; 1522]), None, "nobody hears himself");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Hub {
     shared: Arc<Shared>,

@@ -87,6 +87,16 @@ counters! {
 }
 
 /// A user-mode network, as the machine's card sees it; dropping it ends it.
+/// ```
+/// use nomad86_host::net::bell::Bedside;
+/// use nomad86_host::net::nat::{Nat, NatConfig};
+///
+/// let bedside = Bedside::default();
+/// // For the `networks` of a machine's host; the machine's thread sleeps at the bedside while the guest is idle.
+/// let nat = Nat::start(NatConfig::default(), bedside.bell())?;
+/// assert_eq!(nat.stats().leases, 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Nat {
     to_guest: FrameQueue,

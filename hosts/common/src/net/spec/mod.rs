@@ -12,6 +12,16 @@
 //! Each also takes `model=ne2k_pci|ne2k_isa|e1000|virtio`, `mac=`, `addr=` (the PCI device number),
 //! `pcap=FILE` and the qualities of a bad line: `loss=`, `duplicate=`, `reorder=`, `corrupt=`, `delay=`,
 //! `jitter=`, `rate=`, `seed=`. `ne2k_isa` takes `iobase=` and `irq=`.
+//!
+//! ```
+//! use nomad86_host::net::bell::Bell;
+//! use nomad86_host::net::spec::NicSpec;
+//!
+//! let cable = NicSpec::parse("hub,name=lan,loss=1%,seed=86")?.open(Bell::default())?;
+//! assert!(cable.network.link());
+//! println!("{}", NicSpec::parse("user,hostfwd=nonsense").unwrap_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod options;
 

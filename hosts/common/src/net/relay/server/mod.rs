@@ -14,6 +14,28 @@
 //! | `room` | switches and uplinks |
 //! | `limit` | so much a second |
 //!
+//! ```
+//! use nomad86::host::Network;
+//! use nomad86_host::net::bell::Bedside;
+//! use nomad86_host::net::relay::server::{RelayServer, RelayServerConfig};
+//! use nomad86_host::net::relay::{RelayClient, RelayConfig, RelayUrl};
+//! use std::time::Duration;
+//!
+//! let relay = RelayServer::start(RelayServerConfig {
+//!     listen: vec![([127, 0, 0, 1], 0).into()],
+//!     ..RelayServerConfig::default()
+//! })?;
+//! let url = RelayUrl::parse(&format!("ws://{}/room", relay.addresses()[0]))?;
+//! let bedside = Bedside::default();
+//! let mut cable = RelayClient::start(RelayConfig::new(url), bedside.bell())?;
+//! // It connects by itself, and the guest sees the cable plugged in when it has.
+//! while !cable.link() {
+//!     let _ = bedside.sleep(Duration::from_millis(10));
+//! }
+//! cable.transmit(&[0xFF; 60]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Not emulated: permessage-deflate is declined; HTTP is only there for the handshake and for metrics.
 
 pub mod config;
