@@ -130,7 +130,7 @@ pub(super) const PACKAGES: [&str; 15] = [
 macro_rules! speed {
     ($what:literal) => {
         concat!(
-            "openssl speed -seconds 1 -bytes 8192 -evp ",
+            "openssl speed -seconds 3 -bytes 8192 -evp ",
             $what,
             " 2>&1 >/dev/null | busybox sed -n 's/^Doing.*blocks: \\([0-9]*\\) .*/\\1/p' >/tmp/count && [ -s /tmp/count ]"
         )
@@ -209,6 +209,7 @@ pub(super) const LOADS: &[Load] = &[
     load(Float, "sse2-spectral", "", "/bench/sse2 spectral"),
     load(Float, "sse2-vectors", "", "for i in 1 2 3 4 5 6; do /bench/sse2 vectors; done"),
     load(Float, "sse2-library", "", "/bench/sse2 library"),
+    load(Float, "sse2-packed", "", "/bench/kernels packed"),
     load(
         Crypto,
         "dgst-sha256",
@@ -227,6 +228,7 @@ pub(super) const LOADS: &[Load] = &[
         "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do cat /bench/text; done >/tmp/text",
         "openssl enc -aes-128-ctr -K 00112233445566778899aabbccddeeff -iv 0f -in /tmp/text | openssl dgst -md5",
     ),
+    load(Crypto, "ciphers", "", "/bench/kernels ciphers"),
     quick(Crypto, "speed-sha256", "", speed!("sha256")),
     load(Crypto, "speed-sha1", "", speed!("sha1")),
     load(Crypto, "speed-sha512", "", speed!("sha512")),
@@ -237,13 +239,14 @@ pub(super) const LOADS: &[Load] = &[
         Crypto,
         "speed-rsa2048",
         "",
-        "openssl speed -seconds 1 rsa2048 2>&1 >/dev/null | busybox sed -n 's/^Doing 2048 bits private.*: \\([0-9]*\\) .*/\\1/p' >/tmp/count && [ -s /tmp/count ]",
+        "openssl speed -seconds 3 rsa2048 2>&1 >/dev/null | busybox sed -n 's/^Doing 2048 bits private.*: \\([0-9]*\\) .*/\\1/p' >/tmp/count && [ -s /tmp/count ]",
     ),
     quick(Memory, "pointers", "", "/bench/kernels pointers"),
     load(Memory, "far-pointers", "", "/bench/kernels far-pointers"),
     load(Memory, "stream", "", "/bench/kernels stream"),
     load(Memory, "blocks", "", "/bench/kernels blocks"),
     load(Memory, "scattered", "", "/bench/kernels scattered"),
+    load(Memory, "copy-vectors", "", "/bench/kernels vectors"),
     quick(Memory, "copy-64-bytes", "", "/bench/kernels copy64"),
     load(Memory, "copy-4-kib", "", "/bench/kernels copy4k"),
     load(Memory, "copy-1-mib", "", "/bench/kernels copy1m"),

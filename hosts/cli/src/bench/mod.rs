@@ -159,7 +159,8 @@ fn keep(folder: &Path, kernel: &guest::Guest, tree: &tree::Tree) -> Result<(), F
     for word in std::iter::once(command.get_program()).chain(command.get_args()) {
         let _ = write!(script, " \"{}\"", word.display());
     }
-    script += " --perf-map\n";
+    // The shell gives its process to the machine.
+    script += " \"--perf-map=/tmp/perf-$$.map\"\n";
     files::replace("--keep", &folder.join("run.sh"), script.as_bytes())
 }
 

@@ -1,4 +1,4 @@
-/* Small integer, memory and system loads of `nomad86 bench`; its argument names one. */
+/* Small integer, packed, memory and system loads of `nomad86 bench`; its argument names one. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -197,7 +197,94 @@ static void bignum(void) {
     sink = r[0];
 }
 
+/* ---- packed numbers ---- */
+
+#define SSE2 __attribute__((target("sse2,fpmath=sse")))
+typedef float floats __attribute__((vector_size(16)));
+typedef uint32_t words __attribute__((vector_size(16)));
+
+static SSE2 KEEP void add_scaled(int n, float factor, const floats *x, floats *y) {
+    floats f = {factor, factor, factor, factor};
+    for (int i = 0; i < n; i++) y[i] += f * x[i];
+}
+static SSE2 KEEP float dot(int n, const float *x, const float *y) {
+    floats s = {0};
+    for (int i = 0; i + 4 <= n; i += 4) {
+        floats a, b;
+        memcpy(&a, x + i, 16), memcpy(&b, y + i, 16);
+        s += a * b;
+    }
+    return s[0] + s[1] + s[2] + s[3];
+}
+static SSE2 void packed(void) {
+    enum { N = 512 };
+    static floats x[N], y[N];
+    float *fx = (float *)x, *fy = (float *)y, s = 0;
+    for (int i = 0; i < 4 * N; i++) fx[i] = next_random() >> 28, fy[i] = next_random() >> 28;
+    for (int round = 0; round < 1000000; round++) {
+        add_scaled(N, round & 1 ? 0.5f : -0.5f, x, y);
+        if (round % 2) s += dot(4 * N - 4, fx + 1, fy);
+    }
+    sink = (uint32_t)(int64_t)(s / 1e6f);
+}
+#define TURN(x, n) ((x) << (n) | (x) >> (32 - (n)))
+static SSE2 KEEP void chacha_block(words out[4], const words in[4]) {
+    words a = in[0], b = in[1], c = in[2], d = in[3];
+    for (int round = 0; round < 20; round++) {
+        a += b, d ^= a, d = TURN(d, 16), c += d, b ^= c, b = TURN(b, 12);
+        a += b, d ^= a, d = TURN(d, 8), c += d, b ^= c, b = TURN(b, 7);
+        words u = {1, 2, 3, 0}, v = {2, 3, 0, 1}, w = {3, 0, 1, 2};
+        if (round & 1) b = __builtin_shuffle(b, w), c = __builtin_shuffle(c, v), d = __builtin_shuffle(d, u);
+        else b = __builtin_shuffle(b, u), c = __builtin_shuffle(c, v), d = __builtin_shuffle(d, w);
+    }
+    out[0] = a + in[0], out[1] = b + in[1], out[2] = c + in[2], out[3] = d + in[3];
+}
+static SSE2 KEEP void sha256_four(words h[8], const words data[16]) {
+    words w[64], s[8];
+    for (int i = 0; i < 16; i++) w[i] = data[i];
+    for (int i = 16; i < 64; i++) {
+        words s0 = ROR(w[i-15], 7) ^ ROR(w[i-15], 18) ^ w[i-15] >> 3;
+        words s1 = ROR(w[i-2], 17) ^ ROR(w[i-2], 19) ^ w[i-2] >> 10;
+        w[i] = w[i-16] + s0 + w[i-7] + s1;
+    }
+    for (int i = 0; i < 8; i++) s[i] = h[i];
+    for (int i = 0; i < 64; i++) {
+        words a = s[0], e = s[4];
+        words t1 = s[7] + (ROR(e, 6) ^ ROR(e, 11) ^ ROR(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + K[i] + w[i];
+        words t2 = (ROR(a, 2) ^ ROR(a, 13) ^ ROR(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
+        for (int k = 7; k > 0; k--) s[k] = s[k - 1];
+        s[4] += t1, s[0] = t1 + t2;
+    }
+    for (int i = 0; i < 8; i++) h[i] += s[i];
+}
+static SSE2 void ciphers(void) {
+    static words state4[4], out[4], h[8], data[16];
+    for (int i = 0; i < 64; i++) ((uint32_t *)data)[i] = next_random();
+    for (int i = 0; i < 16; i++) ((uint32_t *)state4)[i] = next_random();
+    for (int round = 0; round < 600000; round++) {
+        chacha_block(out, state4);
+        state4[3][0]++, data[round % 16] ^= out[round % 4];
+        if (round % 4 == 0) sha256_four(h, data);
+    }
+    sink = h[3][1] ^ out[2][2];
+}
+
 /* ---- memory ---- */
+
+static SSE2 KEEP void copy_vectors(char *to, const char *from, unsigned n) {
+    for (unsigned i = 0; i + 32 <= n; i += 32) {
+        words a, b;
+        memcpy(&a, from + i, 16), memcpy(&b, from + i + 16, 16);
+        *(words *)(to + i) = a, *(words *)(to + i + 16) = b;
+    }
+}
+static SSE2 void vectors(void) {
+    enum { N = 1 << 14 };
+    static words a[N / 16], b[N / 16 + 1];
+    for (int i = 0; i < N / 4; i++) ((uint32_t *)b)[i] = next_random();
+    for (int round = 0; round < 1500000; round++) copy_vectors((char *)a, (char *)b + round % 3, N), a[round % 9][1] += round;
+    sink = a[3][2];
+}
 
 struct node { struct node *next; uint32_t value[3]; };
 static void pointers(void) {
@@ -346,6 +433,7 @@ static const struct { const char *name; void (*run)(void); } LOADS[] = {
     {"bignum", bignum},
     {"pointers", pointers}, {"far-pointers", far_pointers}, {"stream", stream}, {"blocks", blocks},
     {"scattered", scattered}, {"copy64", copy64}, {"copy4k", copy4k}, {"copy1m", copy1m},
+    {"vectors", vectors}, {"packed", packed}, {"ciphers", ciphers},
     {"calls", calls}, {"files", files}, {"pipes", pipes}, {"forks", forks}, {"execs", execs}, {"faults", faults},
 };
 
