@@ -36,10 +36,10 @@ pub(super) const TABLE: usize = 1 << 16;
 /// Room that one block may need.
 pub(super) const BLOCK_ROOM: usize = 64 << 10;
 /// Sites, links and notes of dependence that the recompiler can remember before it starts over.
-const SITES: usize = 1 << 20;
-const LINKS: usize = 1 << 18;
-const NOTES: usize = 1 << 18;
-const PLACED: usize = 1 << 18;
+const SITES: usize = 1 << 21;
+const LINKS: usize = 1 << 19;
+const NOTES: usize = 1 << 19;
+const PLACED: usize = 1 << 19;
 
 /// An instruction that translated code may leave to the interpreter.
 #[derive(Clone, Copy)]

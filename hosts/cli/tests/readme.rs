@@ -44,9 +44,9 @@ const COMMANDS: &[(&str, Proof)] = &[
         "cargo run --release --features sdl -- run --display sdl --kernel vmlinuz --initrd initrd --append console=tty0",
         Stage("--features nomad86-cli/sdl --lib --test window"),
     ),
-    ("multiboot /nomad86-bare memory=256", Elsewhere("hosts/native/tests/bare", "multiboot /")),
-    ("module /vmlinuz kernel console=tty0", Elsewhere("hosts/native/tests/bare", "module /")),
-    ("module /initrd initrd", Elsewhere("hosts/native/tests/bare", "module /")),
+    ("multiboot /nomad86-bare memory=256", Elsewhere("hosts/bare", "multiboot /")),
+    ("module /vmlinuz kernel console=tty0", Elsewhere("hosts/bare", "module /")),
+    ("module /initrd initrd", Elsewhere("hosts/bare", "module /")),
     ("nomad86 demo --save debian.state", Run { more: "", says: READY, told: "\u{1}s\u{1}x", code: 0 }),
     ("nomad86 snapshot info debian.state", Run { more: "", says: "RAM", told: "", code: 0 }),
     (

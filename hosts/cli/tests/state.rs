@@ -102,7 +102,11 @@ fn a_machine_goes_on_where_it_was_saved() {
     let output = run(&restoring(&state, &["--expect", "H"]));
     assert!(output.status.success(), "{}", said(&output));
     let written = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(written.starts_with('F') && !written.contains('A'), "{written}");
+    // It had written E and perhaps a little more.
+    assert!(
+        written.starts_with(|first: char| ('F'..='H').contains(&first)) && !written.contains('A'),
+        "{written}"
+    );
     // With the spellings of others, and again saved from a restored one.
     let again = folder.file("again.state");
     let output = run(&[
@@ -257,7 +261,11 @@ fn case_81_a_signal_that_ends_the_program_saves_first_and_fast() {
 #[test]
 fn a_save_that_fails_leaves_the_old_image_and_the_machine() {
     let folder = Folder::new();
-    let mut machine = started(&folder, &["--save", "/proc/none/x.state"]);
+    // A folder that is gone when it is needed.
+    let gone = folder.file("gone");
+    fs::create_dir(&gone).unwrap();
+    let mut machine = started(&folder, &["--save", text(&gone.join("x.state"))]);
+    fs::remove_dir_all(&gone).unwrap();
     machine.signal("USR1");
     let mut lines = BufReader::new(machine.0.stderr.take().unwrap()).lines().map(Result::unwrap);
     let line = lines.find(|line| line.contains("x.state")).unwrap();

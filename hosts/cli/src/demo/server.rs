@@ -48,7 +48,8 @@ fn answer(stream: &TcpStream, port: u16) -> io::Result<()> {
     let mut request = String::new();
     reader.read_line(&mut request)?;
     let mut header = String::new();
-    while reader.read_line(&mut header)? > 2 {
+    // Nothing comes behind an empty request.
+    while !request.trim().is_empty() && reader.read_line(&mut header)? > 2 {
         header.clear();
     }
     let mut words = request.split_ascii_whitespace();

@@ -29,7 +29,7 @@ fn disk() -> Option<String> {
         eprintln!("SKIPPED: debootstrap needs root");
         return None;
     }
-    Some(kept("debian-2.img", |path| {
+    Some(kept("debian-3.img", |path| {
         let root = folder().join("debian");
         if root.exists() {
             fs::remove_dir_all(&root).unwrap();
@@ -72,7 +72,7 @@ fn assemble(root: &Path, path: &Path) {
     let version = kernel.expect("the kernel is installed");
     let config = format!(
         "set timeout=1\nmenuentry Debian {{\n  linux /boot/vmlinuz-{version} root=/dev/sda1 ro \
-         console=tty0 console=ttyS0 nomodeset rootdelay=300\n  initrd /boot/initrd.img-{version}\n}}\n"
+         console=tty0 console=ttyS0 nomodeset\n  initrd /boot/initrd.img-{version}\n}}\n"
     );
     fs::create_dir_all(root.join("boot/grub")).unwrap();
     fs::write(root.join("boot/grub/grub.cfg"), config).unwrap();
