@@ -161,7 +161,8 @@ impl Cpu {
         }
         if self.shadow {
             // Nothing waits that the shadow would hold off, and the next block will not be put off either.
-            if left < MAX_BLOCK as u64 {
+            // RF has to go behind one instruction, which is executed by itself.
+            if left < MAX_BLOCK as u64 || self.flags.has(flags::bit::RF) {
                 return false;
             }
             self.shadow = false;
