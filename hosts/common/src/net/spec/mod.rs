@@ -17,7 +17,8 @@
 //! use nomad86_host::net::bell::Bell;
 //! use nomad86_host::net::spec::NicSpec;
 //!
-//! let cable = NicSpec::parse("hub,name=lan,loss=1%,seed=86")?.open(Bell::default())?;
+//! let nic = NicSpec::parse("hub,name=lan,loss=1%,seed=86")?.expect("it is not none");
+//! let cable = nic.open(Bell::default())?;
 //! assert!(cable.network.link());
 //! println!("{}", NicSpec::parse("user,hostfwd=nonsense").unwrap_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
