@@ -296,6 +296,12 @@ impl Memory {
         self.ram
     }
 
+    /// The block that this memory was made of, as the machine left it, for the next one.
+    #[must_use]
+    pub fn into_block(self) -> GuestMemory {
+        self.block
+    }
+
     /// Where video RAM lies in the backing.
     #[must_use]
     pub fn vram_range(&self) -> core::ops::Range<usize> {

@@ -1,10 +1,12 @@
 //! Every command in README.md and in the networking guide is run: here as it stands, or by `.ci/run`, or by a test in
 //! which a guest executes it. A command that this table does not know fails, and so does one that is in no text.
+//! Commands are indented lines, and programs of ours or cargo's within sentences.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +34,16 @@ const READY: &str = "nomad86: ready";
 const COMMANDS: &[(&str, Proof)] = &[
     ("cargo run --release -- demo", Run { more: "", says: READY, told: OFF, code: 0 }),
     ("cargo test -p nomad86", Stage("cargo test -p nomad86\n")),
+    ("cargo test -p nomad86-native", Stage("cargo test -p nomad86-native")),
+    ("cargo test -p nomad86-cli", Stage("cargo test --release -p nomad86-cli")),
+    ("cargo test -p nomad86-cli --test readme", Stage("--test readme")),
+    ("cargo test -p nomad86-native --test cases -- --nocapture", Stage("--test protected_mode --test cases")),
+    ("nomad86 run --help", Run { more: "", says: "--kernel", told: "", code: 0 }),
+    (
+        ".ci/targets wasm32-unknown-unknown x86_64-unknown-none thumbv7em-none-eabihf",
+        Stage(".ci/targets wasm32-unknown-unknown x86_64-unknown-none thumbv7em-none-eabihf"),
+    ),
+    ("hosts/bare/test", Stage("hosts/bare/test\n")),
     (
         "cargo run --release -- run --kernel vmlinuz --initrd initrd --append console=ttyS0 -nographic",
         Run { more: "", says: READY, told: OFF, code: 0 },
@@ -55,11 +67,19 @@ const COMMANDS: &[(&str, Proof)] = &[
     ),
     ("(cd hosts/wasm && npm ci && ./build)", Stage("npm ci --no-audit --no-fund && ./build")),
     ("cargo run --release -- serve", Serves("http://127.0.0.1:", true)),
-    ("cargo run --release -- bench", Elsewhere("hosts/cli/tests", "bench")),
+    (
+        "cargo run --release -- bench",
+        Run { more: "--only=sha256sum --peers=none", says: "integer: sha256sum", told: "", code: 0 },
+    ),
     (
         "cargo test --release --manifest-path fuzz/Cargo.toml",
         Stage("cargo test --release --manifest-path fuzz/Cargo.toml"),
     ),
+    ("cargo install cargo-fuzz", Stage("cargo install -q --locked cargo-fuzz")),
+    ("cargo run --release --bin seeds", Stage("cargo run --release --bin seeds")),
+    ("cargo +nightly fuzz run ne2k", Stage("cargo +nightly fuzz run ne2k")),
+    ("hosts/cli/measure FOLDER", Stage("hosts/cli/measure target/measured")),
+    ("cargo bench -p nomad86", Stage("hosts/cli/measure target/measured")),
     (
         "nomad86 run --nic user,model=ne2k_isa,iobase=0x300,irq=3 --nic ws,url=ws://127.0.0.1:8086/ --timeout 2",
         Run { more: "--display none", says: "nobody listens there", told: "", code: 8 },
@@ -85,12 +105,38 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// Commands stand alone on indented lines; what is behind two spaces and a hash sign is a remark.
-fn commands(file: &str) -> BTreeSet<String> {
-    let text = std::fs::read_to_string(root().join(file)).unwrap();
+/// The texts whose commands these are.
+fn texts() -> Vec<String> {
+    let read = |file| std::fs::read_to_string(root().join(file)).unwrap();
+    ["README.md", ".github/NETWORKING.md"].map(read).to_vec()
+}
+
+/// Code within the sentences of a text.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.starts_with("    "));
+    paragraphs.flat_map(|paragraph| paragraph.split('`').skip(1).step_by(2))
+}
+
+/// Whether a span is a command: cargo's, a program of the repository's, or ours with options.
+fn is_command(span: &str) -> bool {
+    let mut words = span.split(' ');
+    match words.next() {
+        Some("cargo") => true,
+        Some("nomad86") => words.nth(1).is_some(),
+        // The one runs this test, the other is its name for what cargo runs.
+        Some(".ci/run" | "target/release/nomad86") => false,
+        Some(word) => std::fs::metadata(root().join(word))
+            .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o100 != 0),
+        None => false,
+    }
+}
+
+/// On indented lines, what is behind two spaces and a hash sign is a remark.
+fn commands(text: &str) -> BTreeSet<String> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("    "));
-    let commands = lines.map(|line| line.split("  #").next().unwrap_or(line).trim().to_owned());
-    commands.filter(|command| !command.is_empty()).collect()
+    let commands = lines.map(|line| line.split("  #").next().unwrap_or(line).trim());
+    let commands = commands.chain(spans(text).filter(|span| is_command(span)));
+    commands.filter(|command| !command.is_empty()).map(str::to_owned).collect()
 }
 
 /// A folder with what people would have in theirs, the program in its path.
@@ -107,14 +153,18 @@ impl Place {
             .unwrap_or_else(|error| panic!("the demo's guest: {error}"));
         std::os::unix::fs::symlink(&guest.kernel, place.0.join("vmlinuz")).unwrap();
         std::os::unix::fs::symlink(&guest.initrd, place.0.join("initrd")).unwrap();
+        // `hosts/wasm/build` has made it, in the command before.
+        std::fs::create_dir_all(place.0.join("hosts/wasm")).unwrap();
+        std::os::unix::fs::symlink(root().join("hosts/wasm/site"), place.0.join("hosts/wasm/site")).unwrap();
         // Neither is read: the test ends when the BIOS has said its name.
         std::fs::write(place.0.join("debian.iso"), vec![0; 1 << 20]).unwrap();
         std::fs::write(place.0.join("disk.img"), vec![0; 1 << 20]).unwrap();
         place
     }
 
-    /// Starts a command as it is typed, but for the ports, which others may use.
-    fn start(&self, command: &str, more: &str) -> Child {
+    /// Starts a command as it is typed, but for the ports, which others may use; on a terminal of its own when
+    /// somebody types.
+    fn start(&self, command: &str, more: &str, terminal: bool) -> Child {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command =
             command.replace("cargo run --release --", "nomad86").replace(":8086", &format!(":{}", free()));
@@ -125,8 +175,14 @@ impl Place {
             command += &format!(" --listen 127.0.0.1:{}", free());
         }
         let path = format!("{}:{}", self.0.display(), std::env::var("PATH").unwrap());
-        Command::new("sh")
-            .args(["-c", &format!("exec {command} {more} 2>&1")])
+        let command = format!("exec {command} {more} 2>&1");
+        let mut program = Command::new(if terminal { "script" } else { "sh" });
+        if terminal {
+            program.args(["--quiet", "--return", "--command", &command, "/dev/null"]);
+        } else {
+            program.args(["-c", &command]);
+        }
+        program
             .current_dir(&self.0)
             .env("PATH", path)
             .stdin(Stdio::piped())
@@ -156,6 +212,13 @@ impl Output {
             }
         });
         Self(receiver, String::new())
+    }
+
+    /// What is left of a program that has ended.
+    fn rest(&mut self) {
+        while let Ok(bytes) = self.0.recv_timeout(Duration::from_secs(1)) {
+            self.1 += &String::from_utf8_lossy(&bytes);
+        }
     }
 
     fn wait_for(&mut self, text: &str, command: &str) {
@@ -196,8 +259,7 @@ fn sources(folder: &Path, found: &mut String) {
 
 #[test]
 fn every_command_of_the_texts_is_known_and_nothing_else_is() {
-    let texts: BTreeSet<String> =
-        ["README.md", ".github/NETWORKING.md"].into_iter().flat_map(commands).collect();
+    let texts: BTreeSet<String> = texts().iter().flat_map(|text| commands(text)).collect();
     let known: BTreeSet<String> = COMMANDS.iter().map(|(command, _)| (*command).to_owned()).collect();
     let (new, old): (Vec<_>, Vec<_>) =
         (texts.difference(&known).collect(), known.difference(&texts).collect());
@@ -206,11 +268,24 @@ fn every_command_of_the_texts_is_known_and_nothing_else_is() {
 }
 
 #[test]
+fn every_subcommand_that_is_named_is_there() {
+    let texts = texts();
+    let named = texts.iter().flat_map(|text| spans(text)).filter(|span| span.starts_with("nomad86 "));
+    let mut count = 0;
+    for subcommand in named.filter_map(|span| span.split(' ').nth(1)) {
+        let help = Command::new(env!("CARGO_BIN_EXE_nomad86")).args([subcommand, "--help"]).output().unwrap();
+        assert!(help.status.success(), "nomad86 {subcommand}: {}", String::from_utf8_lossy(&help.stderr));
+        count += 1;
+    }
+    assert!(count >= 5, "the texts name {count} subcommands");
+}
+
+#[test]
 fn every_command_of_the_texts_does_what_they_say() {
     let place = Place::new();
     let stages = std::fs::read_to_string(root().join(".ci/run")).unwrap();
     for (command, proof) in COMMANDS {
-        println!("{command}");
+        let begun = Instant::now();
         match *proof {
             Stage(words) => assert!(stages.contains(words), ".ci/run does not run {words:?}"),
             Elsewhere(folder, words) => {
@@ -219,7 +294,7 @@ fn every_command_of_the_texts_does_what_they_say() {
                 assert!(text.contains(words), "nothing in {folder} runs {words:?}");
             }
             Serves(says, page) => {
-                let mut child = place.start(command, "");
+                let mut child = place.start(command, "", false);
                 let mut output = Output::of(&mut child);
                 output.wait_for(says, command);
                 if page {
@@ -235,7 +310,7 @@ fn every_command_of_the_texts_does_what_they_say() {
                 child.wait().unwrap();
             }
             Run { more, says, told, code } => {
-                let mut child = place.start(command, more);
+                let mut child = place.start(command, more, !told.is_empty());
                 let mut output = Output::of(&mut child);
                 output.wait_for(says, command);
                 if !told.is_empty() {
@@ -244,9 +319,10 @@ fn every_command_of_the_texts_does_what_they_say() {
                     stdin.flush().unwrap();
                 }
                 let found = end(&mut child, command);
-                output.wait_for("", command);
+                output.rest();
                 assert_eq!(found, code, "{command}:\n{}", output.1);
             }
         }
+        println!("{:5.1} s: {command}", begun.elapsed().as_secs_f64());
     }
 }

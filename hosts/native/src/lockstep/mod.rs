@@ -12,23 +12,22 @@ pub mod faults;
 pub mod invariants;
 pub mod io;
 pub mod layout;
+mod liveness;
 pub mod program;
 pub mod report;
 
 use crate::random::Rng;
 use crate::undefined::undefined_flags;
 use io::World;
-use layout::{ALIAS, CODE, CODE_PAGES, DATA, PAGE, RAM};
+use layout::{CODE, CODE_PAGES, DATA, PAGE, RAM};
+use liveness::live_flags;
 use nomad86::archive::Archive;
 use nomad86::config::CpuModel;
 use nomad86::cpu::block::{BlockCache, CacheSize};
 use nomad86::cpu::{Cpu, Stop};
-use nomad86::isa::decode::{MAX_LEN, decode};
-use nomad86::isa::row::Lowering;
-use nomad86::isa::{Inst, Operand};
 use nomad86::jit::Jit;
 use nomad86_host::code::DualMapping;
-use program::{Addresses, Handlers, Program};
+use program::Program;
 
 /// What the recompiler is put through besides the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -276,66 +275,6 @@ fn in_handler(cpu: &Cpu) -> bool {
     cpu.eip & 0xFFFF_F000 & !layout::KERNEL == layout::HANDLERS && !cpu.v86() && cpu.seg[1].base == 0
 }
 
-/// Status flags that matter: instructions from EIP on read them before they are written, on some way that can be
-/// seen. Those that nobody reads need not be exact when programs say so.
-fn live_flags(side: &mut Side) -> u32 {
-    use nomad86::isa::row::flags::{A, C, O, P, S, Z};
-    const BITS: [(u8, u32); 6] = [(C, 0x001), (P, 0x004), (A, 0x010), (Z, 0x040), (S, 0x080), (O, 0x800)];
-    let eip = side.cpu.eip;
-    let live = live_from(side, eip, DEPTH);
-    BITS.iter().filter(|(flag, _)| live & flag != 0).fold(0, |bits, (_, bit)| bits | bit)
-}
-
-/// Jumps that [`live_from`] follows: more than the recompiler does.
-const DEPTH: u32 = 10;
-
-fn live_from(side: &mut Side, eip: u32, depth: u32) -> u8 {
-    use nomad86::isa::row::flags::OSZAPC;
-    let (mut live, mut unwritten) = (0, OSZAPC);
-    let mut eip = eip;
-    for _ in 0..nomad86::cpu::block::MAX_BLOCK {
-        let Some(inst) = inst_at(side, eip) else { return live };
-        let row = inst.row();
-        // The row speaks of repeated comparisons as well, which may compare nothing.
-        let reads = if row.lowering == Lowering::String && !inst.rep() { 0 } else { row.reads };
-        live |= reads & unwritten;
-        unwritten &= OSZAPC & !row.writes;
-        if unwritten == 0 {
-            return live;
-        }
-        eip = eip.wrapping_add(u32::from(inst.len));
-        if !nomad86::cpu::run::ends_block(&inst) {
-            continue;
-        }
-        let relative = matches!(row.operands[0], Operand::Jb | Operand::Jz);
-        if !relative || inst.oper16() && side.cpu.code32() || depth == 0 {
-            return live | unwritten;
-        }
-        let target = eip.wrapping_add(inst.imm) & if inst.oper16() { 0xFFFF } else { u32::MAX };
-        if target > side.cpu.seg[1].limit {
-            return live | unwritten;
-        }
-        live |= unwritten & live_from(side, target, depth - 1);
-        if matches!(row.mnemonic, "jmp" | "call") {
-            return live;
-        }
-    }
-    live | unwritten
-}
-
-/// The instruction at an offset in the code segment.
-fn inst_at(side: &mut Side, eip: u32) -> Option<Inst> {
-    let linear = side.cpu.seg[1].base.wrapping_add(eip);
-    let mut bytes = [0; MAX_LEN];
-    for (n, byte) in (0..).zip(&mut bytes) {
-        let at = side.cpu.peek(linear.wrapping_add(n), &mut side.world.memory)?;
-        if !side.world.memory.read(at, core::slice::from_mut(byte)) {
-            return None;
-        }
-    }
-    decode(&bytes, side.cpu.code32(), side.cpu.features).ok()
-}
-
 /// A program while it runs.
 struct Running<'p> {
     program: &'p Program,
@@ -555,27 +494,5 @@ impl Running<'_> {
         for &n in differing.iter().take(8) {
             what.push(format!("memory {n:05x}: interpreter {:02x}, recompiler {:02x}", a[n], b[n]));
         }
-    }
-}
-
-impl Program {
-    /// A line that tells programs apart.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        format!(
-            "seed {} {:?} CPL {} {} {} flags, handlers {}",
-            self.seed,
-            self.addresses,
-            if self.user() { 3 } else { 0 },
-            if self.paging() { "paged" } else { "unpaged" },
-            if self.precise { "exact" } else { "live" },
-            if matches!(self.handlers, Handlers::Halt) { "halt" } else { "resume" },
-        )
-    }
-
-    /// Linear addresses at which its code can be reached.
-    #[must_use]
-    pub fn code_windows(&self) -> Vec<u32> {
-        if self.paging() && self.addresses == Addresses::Flat { vec![CODE, ALIAS] } else { vec![CODE] }
     }
 }

@@ -84,6 +84,26 @@ pub struct Program {
 }
 
 impl Program {
+    /// A line that tells programs apart.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!(
+            "seed {} {:?} CPL {} {} {} flags, handlers {}",
+            self.seed,
+            self.addresses,
+            if self.user() { 3 } else { 0 },
+            if self.paging() { "paged" } else { "unpaged" },
+            if self.precise { "exact" } else { "live" },
+            if matches!(self.handlers, Handlers::Halt) { "halt" } else { "resume" },
+        )
+    }
+
+    /// Linear addresses at which its code can be reached.
+    #[must_use]
+    pub fn code_windows(&self) -> Vec<u32> {
+        if self.paging() && self.addresses == Addresses::Flat { vec![CODE, ALIAS] } else { vec![CODE] }
+    }
+
     /// A program that is written down: pieces of code by physical address, flat, without paging, at CPL 0. It
     /// begins with the first piece and ends at the first HLT.
     #[must_use]

@@ -10,18 +10,23 @@
 use super::config::{Forward, Transport, taken};
 use super::gateway::{Gateway, Kind, Target, token};
 use super::packet::Packet;
-use super::wire::{MTU, Unreachable, Wire};
-use crate::net::{add, count};
+use super::wire::Unreachable;
+use crate::net::count;
 use mio::net::{TcpListener, TcpStream};
 use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{Socket, State};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
+
+mod cable;
+mod flow;
+
+use cable::Cable;
+use flow::{Verdict, new_socket};
 
 /// Bytes kept for each direction of a connection.
 const BUFFER: usize = 128 * 1024;
@@ -92,55 +97,6 @@ pub(super) struct Tcp {
     listeners: Vec<Listener>,
     /// Without sockets: what is sent to it is refused.
     nobody: SocketSet<'static>,
-}
-
-/// The cable as smoltcp sees it: one packet in at most, and packets out while there is room.
-struct Cable<'a> {
-    packet: Option<&'a [u8]>,
-    wire: &'a mut Wire,
-}
-
-struct Rx<'a>(&'a [u8]);
-
-struct Tx<'a>(&'a mut Wire);
-
-impl Device for Cable<'_> {
-    type RxToken<'t>
-        = Rx<'t>
-    where
-        Self: 't;
-    type TxToken<'t>
-        = Tx<'t>
-    where
-        Self: 't;
-
-    fn receive(&mut self, _now: smoltcp::time::Instant) -> Option<(Rx<'_>, Tx<'_>)> {
-        let packet = self.packet.take()?;
-        Some((Rx(packet), Tx(self.wire)))
-    }
-
-    fn transmit(&mut self, _now: smoltcp::time::Instant) -> Option<Tx<'_>> {
-        (self.wire.room() > RESERVE).then_some(Tx(self.wire))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = MTU;
-        capabilities
-    }
-}
-
-impl RxToken for Rx<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(self.0)
-    }
-}
-
-impl TxToken for Tx<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        self.0.packet(len, f)
-    }
 }
 
 impl Tcp {
@@ -530,91 +486,6 @@ impl Tcp {
             Verdict::Idle => {}
             Verdict::Over => self.close(gateway, index, false),
             Verdict::Broken => self.close(gateway, index, true),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
-    /// Bytes have moved; there may be more.
-    Moved,
-    /// Nothing more can be done now.
-    Idle,
-    /// Both sides have ended it.
-    Over,
-    /// One side has broken it.
-    Broken,
-}
-
-fn new_socket() -> Socket<'static> {
-    let mut socket = Socket::new(SocketBuffer::new(vec![0; BUFFER]), SocketBuffer::new(vec![0; BUFFER]));
-    // The host's side has gathered the bytes already, or has a reason not to.
-    socket.set_nagle_enabled(false);
-    // Cables lose frames when a guest's card, or a relay, cannot follow.
-    socket.set_congestion_control(CongestionControl::Reno);
-    socket
-}
-
-impl Flow {
-    fn move_bytes(&mut self, handle: SocketHandle, gateway: &Gateway) -> Verdict {
-        let socket = self.sockets.get_mut::<Socket<'_>>(handle);
-        let mut moved = false;
-
-        // From the guest to the host.
-        while self.writable && socket.can_recv() {
-            let stream = &mut self.stream;
-            let result = socket.recv(|bytes| match stream.write(bytes) {
-                Ok(len) => (len, Ok(len)),
-                Err(error) => (0, Err(error)),
-            });
-            match result {
-                Ok(Ok(len)) => {
-                    moved = true;
-                    add(&gateway.counters.tcp_bytes_out, len as u64);
-                }
-                Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
-                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(Err(_)) => return Verdict::Broken,
-                Err(_) => break,
-            }
-        }
-        let state = socket.state();
-        let finished = matches!(state, State::CloseWait | State::Closing | State::LastAck | State::TimeWait);
-        if finished && !self.guest_done && !socket.can_recv() {
-            self.guest_done = true;
-            drop(self.stream.shutdown(Shutdown::Write));
-        }
-
-        // From the host to the guest.
-        while self.readable && !self.host_done && socket.can_send() {
-            let stream = &mut self.stream;
-            let result = socket.send(|room| match stream.read(room) {
-                Ok(len) => (len, Ok(len)),
-                Err(error) => (0, Err(error)),
-            });
-            match result {
-                Ok(Ok(0)) => {
-                    self.host_done = true;
-                    socket.close();
-                    moved = true;
-                }
-                Ok(Ok(len)) => {
-                    moved = true;
-                    add(&gateway.counters.tcp_bytes_in, len as u64);
-                }
-                Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
-                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(Err(_)) => return Verdict::Broken,
-                Err(_) => break,
-            }
-        }
-
-        match socket.state() {
-            State::Closed if self.host_done && self.guest_done => Verdict::Over,
-            // A reset of the guest, or one of its connections that was never made.
-            State::Closed => Verdict::Broken,
-            _ if moved => Verdict::Moved,
-            _ => Verdict::Idle,
         }
     }
 }

@@ -5,6 +5,7 @@ mod fake;
 mod hostile;
 mod secure;
 mod server;
+mod service;
 mod throughput;
 
 use super::*;
