@@ -85,6 +85,19 @@ impl IrqLines {
         self.levels = self.levels & !(1 << line) | u32::from(up) << line;
     }
 
+    /// Makes one source hold exactly `lines` (bit n for line n). Lines that it lets go of go down first.
+    pub fn hold(&mut self, source: Source, lines: u32) {
+        let holds = |holders: u32| holders >> source as u8 & 1;
+        let held = self.holders.iter().rev().fold(0, |held, holders| held << 1 | holds(*holders));
+        for (changed, level) in [(held & !lines, false), (lines & !held, true)] {
+            let mut rest = changed;
+            while rest != 0 {
+                self.set(rest.trailing_zeros() as u8, source, level);
+                rest &= rest - 1;
+            }
+        }
+    }
+
     /// A low-to-high edge that is over before anybody settles the lines.
     pub fn pulse(&mut self, line: u8) {
         self.pulses |= 1 << (line & 31);

@@ -99,7 +99,11 @@ pub fn run(data: &[u8]) {
     let cables = [Cable::default(), Cable::default()];
     let mut host = Host::null();
     host.networks = cables.iter().map(|cable| Box::new(cable.clone()) as Box<dyn Network>).collect();
-    Rig::new(&config, host).play(&FAMILY, data, |rig, step| match step {
+    let mut rig = Rig::bare(&config, host);
+    // An address, and ports on: the rest of what firmware does takes longer than a script.
+    rig.board.write_pci(SLOT, 0x10, &u32::from(PCI).to_le_bytes());
+    rig.board.write_pci(SLOT, 4, &[1]);
+    rig.play(&FAMILY, data, |rig, step| match step {
         Step::Outside(frame) => {
             cables[frame.len() & 1].0.borrow_mut().push_back(frame.clone());
             let (devices, mut bus) = rig.bus();
@@ -108,6 +112,7 @@ pub fn run(data: &[u8]) {
         Step::Act(what) => act(rig, *what),
         _ => {}
     });
+    rig.end_untouched();
 }
 
 #[cfg(test)]

@@ -7,12 +7,15 @@ use nomad86::config::{Config, ROM_SIZE};
 use nomad86::devices::{Bus, DeviceId, Devices};
 use nomad86::host::Host;
 use nomad86::memory::{GuestMemory, Memory, PhysAddr};
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 
 /// The longest time that one step lets pass: 4 ms.
 const LONGEST_WAIT: u64 = 4_000_000;
 /// Deadlines that may come in that time: every chip bounds how often it asks.
 const MOST_DEADLINES: u32 = 40_000;
+/// Half of what the allocator is to keep between two inputs.
+const MOST_KEPT: usize = 8 << 20;
 /// Steps of one input.
 const MOST_STEPS: usize = 1024;
 
@@ -41,6 +44,11 @@ impl Family {
     }
 }
 
+thread_local! {
+    /// Memory of a board that is gone. To allocate and clear two megabytes takes as long as a short script.
+    static SPARE: Cell<Option<GuestMemory>> = const { Cell::new(None) };
+}
+
 /// The board and its chips.
 pub struct Rig {
     /// Memory, lines, timers.
@@ -58,14 +66,45 @@ impl Rig {
     /// When the host has no two megabytes.
     #[must_use]
     pub fn new(config: &Config, host: Host) -> Self {
-        let memory = GuestMemory::allocate(config.memory_needed()).expect("the host has two megabytes");
-        let memory = Memory::new(memory, config.memory, config.video_memory, ROM_SIZE);
+        let mut rig = Self::bare(config, host);
+        nomad86::firmware::set_up_pci(&mut rig.board);
+        rig
+    }
+
+    /// A board as after power-on, without addresses for what is on PCI.
+    ///
+    /// # Panics
+    /// When the host has no two megabytes.
+    #[must_use]
+    pub fn bare(config: &Config, host: Host) -> Self {
+        let needed = config.memory_needed();
+        let block = match SPARE.take() {
+            Some(spare) if spare.len() == needed => spare,
+            _ => {
+                // The C library's allocator keeps what is freed, instead of giving it back to the kernel and
+                // asking again for the next board, up to twice the largest block that it has seen freed.
+                drop(std::hint::black_box(Vec::<u8>::with_capacity(MOST_KEPT)));
+                GuestMemory::allocate(needed).expect("the host has two megabytes")
+            }
+        };
+        let memory = Memory::new(block, config.memory, config.video_memory, ROM_SIZE);
         let mut board = Board::new(memory.expect("the block is as large as asked"));
         let devices = Devices::new(config, &mut board);
         let mut rig = Self { board, devices, host };
         rig.devices.reset(&mut Bus { board: &mut rig.board, host: &mut rig.host });
-        nomad86::firmware::set_up_pci(&mut rig.board);
         rig
+    }
+
+    /// Gives the memory back for the next board. Only for chips that leave it alone: it is not cleared.
+    ///
+    /// # Panics
+    /// In tests, when the memory was written to.
+    pub fn end_untouched(self) {
+        assert!(
+            !cfg!(test) || self.board.memory.backing().iter().all(|byte| *byte == 0),
+            "a chip wrote to memory"
+        );
+        SPARE.set(Some(self.board.memory.into_block()));
     }
 
     /// The smallest configuration.

@@ -62,10 +62,13 @@ pub fn set_up_pci(board: &mut Board) {
         for at in (0x10..0x28).step_by(4) {
             put(board, slot, at, u32::MAX);
             let sized = dword(board, slot, at);
+            if sized == 0 {
+                // There is no such register.
+                continue;
+            }
             let io = sized & 1 != 0;
             let size = if io { !(sized & !3) as u16 as u32 } else { !(sized & !15) }.wrapping_add(1);
             let place = match size {
-                _ if sized == 0 => 0,
                 0 => 0,
                 _ if io => {
                     let at = port.next_multiple_of(size);

@@ -7,7 +7,7 @@ use super::emit::{Alone, Done, Emitter, Files, Jump, Place};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
 use super::trace::{Heat, Known, Successors, Trace};
-use super::x64::{Code, Jit, Link, Note, place};
+use super::x64::{Code, Jit, Link, Note, PATCHES, PatchKind, place};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::isa::row::Flags;
@@ -71,7 +71,13 @@ impl Jit {
             // Rounds are counted where nothing in line leaves the loop.
             _ => &[Some(Kind::Rounds), Some(Kind::Loop)],
         };
-        let sites = self.sites.len();
+        let (sites, patches) = (self.sites.len(), self.patches.len());
+        // Where immediate operands have changed before, they may do so again.
+        let patchable = block.varies
+            && !self.precise
+            && trace.pieces.len() == 1
+            && !trace.closed
+            && patches + 2 * count < PATCHES;
         let mut made = None;
         for &kind in kinds {
             let plan = kind.filter(|_| shares).map_or(Plan::NONE, |kind| Plan::new(insts, kind));
@@ -79,7 +85,8 @@ impl Jit {
                 continue;
             }
             self.sites.truncate(sites);
-            let Some(done) = self.emit(&code, &plan, counter) else { continue };
+            self.patches.truncate(patches);
+            let Some(done) = self.emit(&code, &plan, counter, patchable) else { continue };
             self.stats.rounds += u64::from(plan.rounds);
             made = Some(done);
             break;
@@ -89,6 +96,7 @@ impl Jit {
         let alone_stubs: Vec<u32> = alone_ways.iter().map(|way| self.asm.position(way.stub) as u32).collect();
         let stubs: Vec<u32> = exits.iter().map(|exit| self.asm.position(exit.stub) as u32).collect();
         let base = self.place() as u32;
+        let patches = self.keep_patches(number, patches, base);
         for (way, stub) in alone_ways.iter().zip(alone_stubs) {
             self.links.push(Link {
                 at: base + way.at as u32,
@@ -99,6 +107,7 @@ impl Jit {
                 linked: false,
                 phys: block.phys & !0xFFF | (way.target as u64 & 0xFFF),
                 next: NO_LINK,
+                to: 0,
             });
         }
         for (exit, stub) in exits.iter().zip(stubs) {
@@ -112,6 +121,7 @@ impl Jit {
                 linked: false,
                 phys: page | (exit.target as u64 & 0xFFF),
                 next: NO_LINK,
+                to: 0,
             });
         }
         self.blocks[number as usize] = Code {
@@ -122,6 +132,7 @@ impl Jit {
             hot,
             closed: trace.closed,
             place: place(block.phys),
+            patches,
             ..self.blocks[number as usize]
         };
         let parts = trace.pieces.iter().map(|piece| piece.block);
@@ -137,8 +148,30 @@ impl Jit {
         self.stats.loops += u64::from(trace.closed);
     }
 
+    /// The patches from `first` on belong to a block's code at `base`. Gives where they are: where those of its last
+    /// code were, if they fit there.
+    fn keep_patches(&mut self, number: u32, first: usize, base: u32) -> (u32, u32) {
+        for patch in &mut self.patches[first..] {
+            patch.at += base;
+        }
+        let count = self.patches.len() - first;
+        let (place, room) = self.blocks[number as usize].patches;
+        if count == 0 || count > room as usize {
+            return (first as u32, count as u32);
+        }
+        self.patches.copy_within(first.., place as usize);
+        self.patches.truncate(first);
+        (place, count as u32)
+    }
+
     /// Emits code; none when it turns out that rounds cannot be counted.
-    fn emit(&mut self, code: &Translation<'_>, plan: &Plan, counter: Option<u32>) -> Option<Made> {
+    fn emit(
+        &mut self,
+        code: &Translation<'_>,
+        plan: &Plan,
+        counter: Option<u32>,
+        patchable: bool,
+    ) -> Option<Made> {
         let Translation { trace, block, live, live_in, at } = *code;
         let insts = &trace.insts[..];
         let count = insts.len();
@@ -147,6 +180,9 @@ impl Jit {
             asm: &mut self.asm,
             cold: Vec::with_capacity(2 * count),
             sites: &mut self.sites,
+            patches: &mut self.patches,
+            patchable,
+            current: 0,
             thunks: self.thunks,
             o: Offsets::NEW,
             block_total: count as u32,
@@ -189,6 +225,7 @@ impl Jit {
             for n in piece.range() {
                 let (i, p) = (&insts[n], Place { index: n as u32, live: live[n], piece });
                 if i.row().lowering.is_flow() {
+                    w.current = n as u32;
                     w.note_pointers();
                     jumps = w.branch(i, p, to.as_ref());
                 } else if w.inst(i, p) == Done::Ended {
@@ -457,6 +494,12 @@ impl Emitter<'_> {
                 self.save_flags();
             }
             self.linear(8, exit.target);
+            let near = i8::try_from(exit.target).is_ok();
+            let fixed = near || !exit.cross || self.mode & mode::FLAT == 0;
+            if self.insts[self.current as usize].row().lowering.is_flow() {
+                let kind = if fixed { PatchKind::Fixed } else { PatchKind::Target((links + n) as u32) };
+                self.note_patch(kind, self.asm.at() - 4);
+            }
             if exit.cross {
                 // The target is told the address and sees for itself; the rel32 to be linked is the one behind that.
                 self.link_here(exit);

@@ -426,16 +426,6 @@ impl Board {
 
     /// Drives the interrupt lines from the pins; lines that lost their route go down first.
     fn pci_route(&mut self) {
-        let lines = self.pci.line_levels();
-        for line in 0..16 {
-            if lines >> line & 1 == 0 {
-                self.irq.set(line, Source::Pci, false);
-            }
-        }
-        for line in 0..16 {
-            if lines >> line & 1 != 0 {
-                self.irq.set(line, Source::Pci, true);
-            }
-        }
+        self.irq.hold(Source::Pci, self.pci.line_levels());
     }
 }

@@ -35,13 +35,12 @@ fn memtest86_passes_without_errors() {
     Run::new("memtest")
         .args(["-cdrom", MEMTEST, "-boot", "d", "-m", "5", "-serial", "none"])
         .args(["-icount", "shift=8,sleep=off"])
-        .minutes(25)
+        .minutes(8)
         .expect("Memtest86+ v")
         .expect("nomad86")
-        .expect("Test #3 ")
-        .expect("Pass:  0        Errors: 0")
-        // Where the line of the pass begins again.
+        // When every test has run once. Nothing is asked of the first pass: it may be over before anybody looks.
         .expect("Pass:  1        Errors: 0")
+        .expect("Status: Pass")
         .passes();
 }
 
