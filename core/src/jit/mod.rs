@@ -191,10 +191,10 @@ mod absent {
         pub fn clear(&mut self) {
             match *self {}
         }
-        pub fn visit(&self, _: impl FnMut(u32, usize, &[u8])) {
+        pub fn visit(&self, _: impl FnMut(u32, [(usize, &[u8]); 2])) {
             match *self {}
         }
-        pub fn host_code(&self, _: u32) -> Option<(usize, &[u8])> {
+        pub fn host_code(&self, _: u32) -> Option<[(usize, &[u8]); 2]> {
             match *self {}
         }
         pub fn interpreted(&self, _: impl FnMut(&'static str, u64)) {

@@ -24,10 +24,12 @@ struct Exit {
     rest: u32,
     /// The flags are in memory, or nobody needs them.
     saved: bool,
-    /// Bound where the way out begins.
-    stub: Label,
-    /// Position of the rel32 that leads there.
+    /// Bound where the way out begins, once that has been emitted.
+    way: Option<Label>,
+    /// Position of the rel32 to be linked.
     at: usize,
+    /// Bound where that leads while it is not.
+    stub: Label,
     /// It leads to another page.
     cross: bool,
     /// Position of the rel32 of the last way out.
@@ -85,29 +87,27 @@ impl Jit {
             break;
         }
         let Some(Made { alone_ways, exits, labels }) = made else { return };
-        let positions = [labels.lookup, labels.direct, labels.saved].map(|l| self.asm.position(l) as u32);
-        let alone_stubs: Vec<u32> = alone_ways.iter().map(|way| self.asm.position(way.stub) as u32).collect();
-        let stubs: Vec<u32> = exits.iter().map(|exit| self.asm.position(exit.stub) as u32).collect();
-        let base = self.place() as u32;
-        for (way, stub) in alone_ways.iter().zip(alone_stubs) {
+        let spread = self.place();
+        let of = |position: usize| spread.of(position) as u32;
+        for way in &alone_ways {
             self.links.push(Link {
-                at: base + way.at as u32,
-                stub: base + stub,
+                at: of(way.at),
+                stub: of(self.asm.position(way.stub)),
                 cross: false,
-                tail: base + way.tail as u32,
+                tail: of(way.tail),
                 saved: true,
                 linked: false,
                 phys: block.phys & !0xFFF | (way.target as u64 & 0xFFF),
                 next: NO_LINK,
             });
         }
-        for (exit, stub) in exits.iter().zip(stubs) {
+        for exit in &exits {
             let page = if exit.cross { 0 } else { block.phys & !0xFFF };
             self.links.push(Link {
-                at: base + exit.at as u32,
-                stub: base + stub,
+                at: of(exit.at),
+                stub: of(self.asm.position(exit.stub)),
                 cross: exit.cross,
-                tail: base + exit.tail as u32,
+                tail: of(exit.tail),
                 saved: exit.saved,
                 linked: false,
                 phys: page | (exit.target as u64 & 0xFFF),
@@ -115,9 +115,9 @@ impl Jit {
             });
         }
         self.blocks[number as usize] = Code {
-            lookup: base + positions[0],
-            direct: base + positions[1],
-            saved: base + positions[2],
+            lookup: of(self.asm.position(labels.lookup)),
+            direct: of(self.asm.position(labels.direct)),
+            saved: of(self.asm.position(labels.saved)),
             total: count as u32,
             hot,
             closed: trace.closed,
@@ -364,10 +364,21 @@ impl Emitter<'_> {
         }
     }
 
-    /// A jump out. With instructions to give back it goes by its way out, which the link then lies in.
+    /// A jump out. With instructions to give back, or to another page, it goes by a way out, which the link then
+    /// lies in.
     fn exit(&mut self, jump: Jump, rest: u32, needed: Flags, exits: &mut Vec<Exit>) {
         let stub = self.asm.label();
+        let target = jump.target;
+        let cross = !(0..PAGE as i32).contains(&target);
+        let saved = self.flags.memory || needed == 0;
+        let mut exit = Exit { target, rest, saved, way: None, at: 0, stub, cross, tail: 0 };
+        let direct = rest == 0 && !cross && !self.plan.rounds;
         match jump.condition {
+            None if !direct => {
+                self.way_out(&mut exit);
+                exits.push(exit);
+                return;
+            }
             None => self.asm.jmp(stub),
             Some(16) => {
                 // JRCXZ reaches only 127 bytes: over a jump.
@@ -389,9 +400,29 @@ impl Emitter<'_> {
             }
             Some(condition) => self.asm.jcc(condition, stub),
         }
-        let (at, target) = (self.asm.at() - 4, jump.target);
-        let saved = self.flags.memory || needed == 0;
-        exits.push(Exit { target, rest, saved, stub, at, cross: false, tail: 0 });
+        exit.at = self.asm.at() - 4;
+        if !direct {
+            exit.way = Some(stub);
+            exit.stub = self.asm.label();
+        }
+        exits.push(exit);
+    }
+
+    /// What is done on the way out, and the jump to be linked.
+    fn way_out(&mut self, exit: &mut Exit) {
+        self.take_up();
+        if exit.rest != 0 {
+            self.asm.lea_wide(13, 13, exit.rest as i32);
+        }
+        if exit.cross {
+            // The target is told the address and sees for itself.
+            if !exit.saved {
+                self.save_flags();
+            }
+            self.linear(8, exit.target);
+        }
+        self.asm.jmp(exit.stub);
+        exit.at = self.asm.at() - 4;
     }
 
     /// All ways on from the last instruction lead out.
@@ -427,8 +458,15 @@ impl Emitter<'_> {
         self.asm.jmp(l.budget_out);
     }
 
-    /// Cold code, ways out.
+    /// Ways out, cold code.
     fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: u32) {
+        for exit in exits.iter_mut() {
+            if let Some(way) = exit.way {
+                self.asm.bind(way);
+                self.way_out(exit);
+            }
+        }
+        self.asm.begin_cold();
         self.cold();
         let links = self.first_link + self.alone.len();
         self.asm.bind(l.budget_out);
@@ -444,22 +482,11 @@ impl Emitter<'_> {
         self.asm.jmp_outside(self.thunks.lookup);
         for (n, exit) in exits.iter_mut().enumerate() {
             self.asm.bind(exit.stub);
-            exit.cross = !(0..PAGE as i32).contains(&exit.target);
-            let settle = exit.rest != 0 || self.plan.rounds;
-            self.take_up();
-            if exit.rest != 0 {
-                self.asm.lea_wide(13, 13, exit.rest as i32);
-            }
-            if settle && !exit.cross {
-                self.link_here(exit);
-            }
-            if !exit.saved {
-                self.save_flags();
-            }
-            self.linear(8, exit.target);
-            if exit.cross {
-                // The target is told the address and sees for itself; the rel32 to be linked is the one behind that.
-                self.link_here(exit);
+            if !exit.cross {
+                if !exit.saved {
+                    self.save_flags();
+                }
+                self.linear(8, exit.target);
             }
             // Out with the link's number, so that the dispatcher can connect it.
             let (number, link) = ((links + n) as i32, self.o.link);
@@ -467,14 +494,5 @@ impl Emitter<'_> {
             self.asm.jmp_outside(self.thunks.miss);
             exit.tail = self.asm.at() - 4;
         }
-    }
-
-    /// A jump to what comes next, which is to be linked.
-    fn link_here(&mut self, exit: &mut Exit) {
-        let on = self.asm.label();
-        self.asm.jmp(on);
-        exit.at = self.asm.at() - 4;
-        self.asm.bind(on);
-        exit.stub = on;
     }
 }
