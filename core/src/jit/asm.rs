@@ -147,6 +147,14 @@ impl Asm {
         self.push_i32(0);
     }
 
+    /// Jcc rel32 to an offset in code memory.
+    pub(super) fn jcc_outside(&mut self, condition: u8, to: usize) {
+        self.push(0x0F);
+        self.push(0x80 | condition & 15);
+        self.outside.push((self.bytes.len(), to));
+        self.push_i32(0);
+    }
+
     /// CALL rel32 to an offset in code memory.
     pub(super) fn call_outside(&mut self, to: usize) {
         self.push(0xE8);

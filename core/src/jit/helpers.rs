@@ -1,6 +1,7 @@
 //! What translated code calls: the interpreter for one instruction, the dispatcher for a jump.
 #![allow(unsafe_code)]
 
+use super::trace::Pages;
 use super::x64::Site;
 use super::{Jit, NO_LINK, fp};
 use crate::cpu::block::{BlockCache, mode};
@@ -156,7 +157,8 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
                 let cs = &c.seg[seg::CS];
                 let fits = u64::from(c.eip) + u64::from(cache.block(number).len) <= u64::from(cs.limit) + 1;
                 let linear = cs.base.wrapping_add(c.eip);
-                break Ok(if fits { jit.code(cache, number, linear, link) } else { None });
+                let pages = Pages { tlb: &c.tlb, user: c.cpl == 3, linear };
+                break Ok(if fits { jit.code(cache, number, pages, link) } else { None });
             }
             Ok(None) => {}
         }

@@ -42,6 +42,8 @@ pub use memory::CodeMemory;
 pub use window::{Protection, WindowCaps, Windows};
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) use trace::Pages;
+#[cfg(target_arch = "x86_64")]
 pub use x64::Jit;
 
 use crate::cpu::Stop;
@@ -207,7 +209,13 @@ mod absent {
         pub fn drop_block(&mut self, _number: u32) {
             match *self {}
         }
-        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32) -> Option<usize> {
+        pub(crate) fn code(
+            &mut self,
+            _: &mut BlockCache,
+            _: u32,
+            _: super::Pages<'_>,
+            _: u32,
+        ) -> Option<usize> {
             match *self {}
         }
         pub fn enter(

@@ -3,10 +3,10 @@
 use super::NO_LINK;
 use super::asm::{Asm, Label, Rm};
 use super::emit::flags::Where;
-use super::emit::{Alone, Done, Emitter, Files, Jump, Place};
+use super::emit::{Alone, Done, Emitter, Files, Jump, Place, Return};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
-use super::trace::{Heat, Known, Successors, Trace};
+use super::trace::{Heat, Known, Pages, Successors, Trace};
 use super::x64::{Code, Jit, Link, Note, place};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
@@ -37,15 +37,27 @@ struct Exit {
 }
 
 impl Jit {
-    /// Translates a block, for which there is room; with those behind it when it was entered often enough.
-    pub(super) fn translate(&mut self, cache: &BlockCache, number: u32) {
+    /// Translates a block, for which there is room; with those behind it when it was entered often enough. `plain` is
+    /// its code without those, if there is such.
+    pub(super) fn translate(
+        &mut self,
+        cache: &BlockCache,
+        number: u32,
+        pages: Pages<'_>,
+        plain: Option<Code>,
+    ) {
         let block = *cache.block(number);
         let alone = block.mode & mode::ALONE != 0;
         let hot = !alone && self.until_hot[number as usize] < 0;
         let trace = Trace::new(
             cache,
             number,
-            hot.then_some(Heat { hot: self.hot, left: &self.until_hot, blocks: &self.blocks }),
+            hot.then_some(Heat {
+                hot: self.hot,
+                left: &self.until_hot,
+                blocks: &self.blocks,
+                pages: plain.map(|_| pages),
+            }),
         );
         let insts = &trace.insts[..];
         let count = insts.len();
@@ -53,14 +65,22 @@ impl Jit {
         let mut live = [OSZAPC; MAX_BLOCK];
         let live_in =
             if self.precise { OSZAPC } else { trace.flags(cache, &mut known, |n, flags| live[n] = flags) };
+        // Where a trace finds another of its pages elsewhere, the block's own code takes over.
+        let plain = if trace.pages.is_empty() { None } else { plain };
         let mut at = [0; MAX_BLOCK];
         for piece in &trace.pieces {
             for n in piece.range() {
-                at[n] = piece.offset as i32 + i32::from(insts[n].end) - i32::from(insts[n].len);
+                at[n] = piece.offset + i32::from(insts[n].end) - i32::from(insts[n].len);
             }
         }
-        let code =
-            Translation { trace: &trace, block: &block, live: &live[..count], live_in, at: &at[..count] };
+        let code = Translation {
+            trace: &trace,
+            block: &block,
+            live: &live[..count],
+            live_in,
+            at: &at[..count],
+            plain,
+        };
         // Accesses share lookups where offsets are linear addresses.
         const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
         let shares = block.mode & SHARES == SHARES;
@@ -93,11 +113,11 @@ impl Jit {
             self.links.push(Link {
                 at: of(way.at),
                 stub: of(self.asm.position(way.stub)),
-                cross: false,
+                cross: way.cross,
                 tail: of(way.tail),
                 saved: true,
                 linked: false,
-                phys: block.phys & !0xFFF | (way.target as u64 & 0xFFF),
+                phys: if way.cross { 0 } else { block.phys & !0xFFF } | (way.target as u64 & 0xFFF),
                 next: NO_LINK,
             });
         }
@@ -118,6 +138,8 @@ impl Jit {
             lookup: of(self.asm.position(labels.lookup)),
             direct: of(self.asm.position(labels.direct)),
             saved: of(self.asm.position(labels.saved)),
+            plain: of(self.asm.position(labels.plain)),
+            live_in: live_in != 0,
             total: count as u32,
             hot,
             closed: trace.closed,
@@ -139,7 +161,7 @@ impl Jit {
 
     /// Emits code; none when it turns out that rounds cannot be counted.
     fn emit(&mut self, code: &Translation<'_>, plan: &Plan, counter: Option<u32>) -> Option<Made> {
-        let Translation { trace, block, live, live_in, at } = *code;
+        let Translation { trace, block, live, live_in, at, .. } = *code;
         let insts = &trace.insts[..];
         let count = insts.len();
         self.asm.clear();
@@ -157,6 +179,7 @@ impl Jit {
             plan,
             looked_up: 0,
             alone: Vec::new(),
+            astray: Vec::new(),
             first_link: self.links.len(),
             precise: self.precise,
             flags: Where::MEMORY,
@@ -168,7 +191,7 @@ impl Jit {
             amd: self.host.1,
         };
         let labels = Labels::new(w.asm);
-        w.entries(&labels, block, live_in, counter);
+        w.entries(&labels, code, counter);
         w.look_up_early(trace.closed);
         let early = trace.early_files();
         if early != 0 {
@@ -190,7 +213,12 @@ impl Jit {
                 let (i, p) = (&insts[n], Place { index: n as u32, live: live[n], piece });
                 if i.row().lowering.is_flow() {
                     w.note_pointers();
-                    jumps = w.branch(i, p, to.as_ref());
+                    let on = match follower {
+                        Some(follower) => Some(Return { to: follower.offset, rest: count as u32 - end }),
+                        None if trace.closed => Some(Return { to: trace.pieces[0].offset, rest: 0 }),
+                        None => None,
+                    };
+                    jumps = w.branch(i, p, to.as_ref(), on);
                 } else if w.inst(i, p) == Done::Ended {
                     jumps.clear();
                 }
@@ -201,10 +229,10 @@ impl Jit {
             let needed = live[end as usize - 1];
             match follower {
                 Some(follower) => {
-                    w.side_exit(&jumps, follower.offset as i32, count as u32 - end, needed, &mut exits);
+                    w.side_exit(&jumps, follower.offset, count as u32 - end, needed, &mut exits);
                 }
                 None if trace.closed => {
-                    w.side_exit(&jumps, trace.pieces[0].offset as i32, 0, needed, &mut exits);
+                    w.side_exit(&jumps, trace.pieces[0].offset, 0, needed, &mut exits);
                     let held =
                         hoisted == 0 || (plan.stable || plan.rounds) && w.looked_up & hoisted == hoisted;
                     let ready = w.files.loaded & early == early && held;
@@ -233,8 +261,10 @@ struct Translation<'a> {
     /// Flags needed behind each instruction, and before the first.
     live: &'a [Flags],
     live_in: Flags,
-    /// Offsets of the instructions in their page.
+    /// Distances of the instructions from the beginning of the block's page.
     at: &'a [i32],
+    /// The block's own code.
+    plain: Option<Code>,
 }
 
 /// What was emitted, besides the code.
@@ -249,6 +279,8 @@ struct Labels {
     lookup: Label,
     direct: Label,
     saved: Label,
+    /// Behind what counts entries, with the flags in memory.
+    plain: Label,
     /// Where a loop begins: behind the budget check.
     top: Label,
     /// The same, with everything looked up and loaded that is before its first instruction.
@@ -268,6 +300,7 @@ impl Labels {
             lookup: a.label(),
             direct: a.label(),
             saved: a.label(),
+            plain: a.label(),
             top: a.label(),
             body: a.label(),
             budget_out: a.label(),
@@ -280,7 +313,8 @@ impl Labels {
 
 impl Emitter<'_> {
     /// The entries, the budget check, and the shared lookup if that can be made here.
-    fn entries(&mut self, l: &Labels, block: &Block, live_in: Flags, counter: Option<u32>) {
+    fn entries(&mut self, l: &Labels, code: &Translation<'_>, counter: Option<u32>) {
+        let Translation { trace, block, live_in, plain, .. } = *code;
         let offset = (block.phys & 0xFFF) as i32;
         let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
         let page = code_page(block.phys) as i32;
@@ -305,11 +339,12 @@ impl Emitter<'_> {
                 ; cmp DWORD [r10 + r9 * 4], page);
             self.asm.jcc(5, l.elsewhere);
         }
-        if live_in != 0 {
+        let keep = live_in != 0 || plain.is_some_and(|plain| plain.live_in);
+        if keep {
             self.asm.jmp(l.saved);
         }
         self.asm.bind(l.direct);
-        if live_in != 0 {
+        if keep {
             self.save_flags();
         }
         self.asm.bind(l.saved);
@@ -317,6 +352,16 @@ impl Emitter<'_> {
             let (table, at) = (self.o.until_hot, number as i32 * 4);
             dynasm!(self.asm ; .arch x64 ; mov r9, [r14 + table] ; sub DWORD [r9 + at], 1);
             self.asm.jcc(8, l.often);
+        }
+        self.asm.bind(l.plain);
+        if let Some(plain) = plain {
+            dynasm!(self.asm ; .arch x64 ; mov r8d, [r14 + code_page_at] ; mov r10, [r14 + tlb]);
+            for &(distance, phys) in &trace.pages {
+                let page = code_page(phys) as i32;
+                self.asm.lea(9, Some(8), None, distance);
+                dynasm!(self.asm ; .arch x64 ; shr r9d, 12 ; cmp DWORD [r10 + r9 * 4], page);
+                self.asm.jcc_outside(5, plain.plain as usize);
+            }
         }
         self.budget();
         self.asm.jcc(0xC, l.budget_out);
@@ -459,23 +504,24 @@ impl Emitter<'_> {
     }
 
     /// Ways out, cold code.
-    fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: u32) {
+    fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: i32) {
         for exit in exits.iter_mut() {
             if let Some(way) = exit.way {
                 self.asm.bind(way);
                 self.way_out(exit);
             }
         }
+        self.ways_astray();
         self.asm.begin_cold();
         self.cold();
         let links = self.first_link + self.alone.len();
         self.asm.bind(l.budget_out);
         let total = self.block_total as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, total);
-        self.linear(8, offset as i32);
+        self.linear(8, offset);
         self.asm.jmp_outside(self.thunks.exit);
         self.asm.bind(l.often);
-        self.linear(8, offset as i32);
+        self.linear(8, offset);
         self.asm.bind(l.elsewhere);
         self.asm.jmp_outside(self.thunks.miss);
         self.asm.bind(l.other);

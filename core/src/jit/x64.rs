@@ -3,6 +3,7 @@
 
 use super::asm::{Asm, Spread};
 use super::thunks::Thunks;
+use super::trace::Pages;
 use super::{CodeMemory, JitStats, NO_LINK, fp, helpers};
 use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
@@ -106,6 +107,10 @@ pub(super) struct Code {
     pub(super) direct: u32,
     /// Entry by a link, flags in memory.
     pub(super) saved: u32,
+    /// The same for a trace that is not to be entered: entries are not counted.
+    pub(super) plain: u32,
+    /// Flags are needed.
+    pub(super) live_in: bool,
     /// First link that leads here.
     pub(super) incoming: u32,
     /// First note of a block that was translated with knowledge of this one.
@@ -124,6 +129,8 @@ pub(super) const NO_CODE: Code = Code {
     lookup: 0,
     direct: 0,
     saved: 0,
+    plain: 0,
+    live_in: false,
     incoming: NO_LINK,
     dependents: NO_LINK,
     total: 0,
@@ -417,7 +424,14 @@ impl Jit {
 
     /// The code for a block at `linear`, translated when it is hot enough; enters it into the table and connects
     /// the link that led here.
-    pub fn code(&mut self, cache: &mut BlockCache, number: u32, linear: u32, link: u32) -> Option<usize> {
+    pub(crate) fn code(
+        &mut self,
+        cache: &mut BlockCache,
+        number: u32,
+        pages: Pages<'_>,
+        link: u32,
+    ) -> Option<usize> {
+        let linear = pages.linear;
         if self.generation != cache.generation {
             self.clear();
             self.generation = cache.generation;
@@ -439,8 +453,9 @@ impl Jit {
                 self.clear();
                 link = NO_LINK;
             }
-            self.translate(cache, number);
+            self.translate(cache, number, pages, None);
         } else if self.until_hot[number as usize] < 0 && !old.hot && !alone {
+            let mut plain = Some(old);
             if self.has_room() {
                 self.replace_code(old);
                 let code = &mut self.blocks[number as usize];
@@ -448,8 +463,9 @@ impl Jit {
             } else {
                 self.clear();
                 link = NO_LINK;
+                plain = None;
             }
-            self.translate(cache, number);
+            self.translate(cache, number, pages, plain);
         }
         if let (Some(start), Some(clock)) = (start, self.clock)
             && (made, emptied) != (self.stats.translated, self.stats.full_flushes)
