@@ -175,16 +175,7 @@ impl Machine {
     /// address that the guest has changed in its tables since, no code that was overwritten.
     pub(crate) fn forget_derived(&mut self) {
         let memory = &mut self.board.memory;
-        if memory.take_code_overflow() {
-            self.cache.clear(memory);
-        }
-        while let Some(write) = memory.take_code_write() {
-            self.cache.invalidate(write, memory, |block| {
-                if let Some(jit) = &mut self.jit {
-                    jit.drop_block(block);
-                }
-            });
-        }
+        self.cache.drop_overwritten(memory, self.jit.as_mut());
         memory.take_map_change();
         self.cpu.flush_tlb(true);
     }

@@ -161,13 +161,65 @@ struct Window {
     to: Target,
 }
 
+/// A set of the 16-byte lines of a page: what holds code. Functions that are compiled begin at such lines, so that
+/// one can be written while its neighbours stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct Lines([u64; 4]);
+
+impl Lines {
+    /// Bytes of a line, as a power of two.
+    pub const SHIFT: u32 = 4;
+
+    /// The lines of the bytes of one page from `from` on up to before `to`; what lies behind the page counts as its
+    /// end.
+    #[must_use]
+    pub const fn covering(from: usize, to: usize) -> Self {
+        let mut lines = [0; 4];
+        if from < to && from < PAGE {
+            let last = if to > PAGE { PAGE - 1 } else { to - 1 } >> Self::SHIFT;
+            let first = from >> Self::SHIFT;
+            let mut word = first / 64;
+            while word <= last / 64 {
+                let low = if word == first / 64 { u64::MAX << (first % 64) } else { u64::MAX };
+                let high = if word == last / 64 { u64::MAX >> (63 - last % 64) } else { u64::MAX };
+                lines[word] = low & high;
+                word += 1;
+            }
+        }
+        Self(lines)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0[0] | self.0[1] | self.0[2] | self.0[3] == 0
+    }
+
+    /// Those in both sets.
+    #[must_use]
+    pub fn common(self, other: Self) -> Self {
+        Self(core::array::from_fn(|n| self.0[n] & other.0[n]))
+    }
+
+    /// Those in either set.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(core::array::from_fn(|n| self.0[n] | other.0[n]))
+    }
+
+    /// Those that are not in the other set.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(core::array::from_fn(|n| self.0[n] & !other.0[n]))
+    }
+}
+
 /// A page whose code was overwritten; the engines drop what they made of it at the next boundary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CodeWrite {
     /// Number of the backing page.
     pub page: u32,
-    /// Bit n: the 64-byte line n was touched.
-    pub lines: u64,
     /// Offset in the page of the first byte.
     pub from: u16,
     /// Offset behind the last one.
@@ -183,7 +235,7 @@ pub struct Memory {
     vram: core::ops::Range<usize>,
     rom: core::ops::Range<usize>,
     flags: Vec<u8>,
-    code_lines: Vec<u64>,
+    code_lines: Vec<Lines>,
     low: Box<[LowPage; 256]>,
     windows: Vec<Window>,
     code_writes: [CodeWrite; PENDING],
@@ -211,10 +263,10 @@ impl Memory {
             vram: ram..ram + vram,
             rom: ram + vram..total,
             flags: vec![0; pages],
-            code_lines: vec![0; pages],
+            code_lines: vec![Lines::default(); pages],
             low: Box::new([LowPage { read: Target::None, write: Target::None }; 256]),
             windows: Vec::with_capacity(32),
-            code_writes: [CodeWrite { page: 0, lines: 0, from: 0, to: 0 }; PENDING],
+            code_writes: [CodeWrite { page: 0, from: 0, to: 0 }; PENDING],
             code_write_count: 0,
             code_overflow: false,
             a20: true,
@@ -449,14 +501,10 @@ impl Memory {
                     *flags |= page::DIRTY;
                 }
                 if *flags & page::CODE != 0 {
-                    let first = (at & (PAGE - 1)) / 64;
-                    let last = ((stop - 1) & (PAGE - 1)) / 64;
-                    let lines = (u64::MAX << first) & (u64::MAX >> (63 - last));
-                    let hit = lines & self.code_lines[page];
-                    if hit != 0 {
-                        let (from, to) = (at - page * PAGE, stop - page * PAGE);
+                    let (from, to) = (at - page * PAGE, stop - page * PAGE);
+                    if !Lines::covering(from, to).common(self.code_lines[page]).is_empty() {
                         let (from, to) = (from as u16, to as u16);
-                        self.queue_code_write(CodeWrite { page: page as u32, lines: hit, from, to });
+                        self.queue_code_write(CodeWrite { page: page as u32, from, to });
                     }
                 }
             }
@@ -467,7 +515,6 @@ impl Memory {
     fn queue_code_write(&mut self, write: CodeWrite) {
         let queued = &mut self.code_writes[..self.code_write_count];
         if let Some(same) = queued.iter_mut().find(|w| w.page == write.page) {
-            same.lines |= write.lines;
             (same.from, same.to) = (same.from.min(write.from), same.to.max(write.to));
         } else if self.code_write_count < PENDING {
             self.code_writes[self.code_write_count] = write;
@@ -501,9 +548,9 @@ impl Memory {
         if page >= self.flags.len() || len == 0 {
             return false;
         }
-        let first = (offset & (PAGE - 1)) / 64;
-        let last = ((offset & (PAGE - 1)) + len - 1).min(PAGE - 1) / 64;
-        self.code_lines[page] |= (u64::MAX << first) & (u64::MAX >> (63 - last));
+        let from = offset & (PAGE - 1);
+        let lines = &mut self.code_lines[page];
+        *lines = lines.with(Lines::covering(from, from + len));
         let new = self.flags[page] & page::CODE == 0;
         self.flags[page] |= page::CODE;
         new
@@ -511,8 +558,8 @@ impl Memory {
 
     /// Lines of a backing page that hold code.
     #[must_use]
-    pub fn code_lines(&self, page: u32) -> u64 {
-        self.code_lines.get(page as usize).copied().unwrap_or(0)
+    pub fn code_lines(&self, page: u32) -> Lines {
+        self.code_lines.get(page as usize).copied().unwrap_or_default()
     }
 
     /// Host address of the set of lines of a backing page that hold code.
@@ -521,10 +568,10 @@ impl Memory {
     }
 
     /// Replaces the lines of a backing page that hold code; none clears the page's flag.
-    pub fn set_code_lines(&mut self, page: u32, lines: u64) {
+    pub fn set_code_lines(&mut self, page: u32, lines: Lines) {
         if let Some(slot) = self.code_lines.get_mut(page as usize) {
             *slot = lines;
-            if lines == 0 {
+            if lines.is_empty() {
                 self.flags[page as usize] &= !page::CODE;
             }
         }
@@ -534,7 +581,7 @@ impl Memory {
     pub fn clear_code(&mut self) {
         for (flags, lines) in self.flags.iter_mut().zip(&mut self.code_lines) {
             *flags &= !page::CODE;
-            *lines = 0;
+            *lines = Lines::default();
         }
         self.code_write_count = 0;
         self.code_overflow = false;
@@ -583,12 +630,37 @@ mod tests {
         assert!(m.mark_code(0x1_0040, 10));
         assert!(!m.mark_code(0x1_00C0, 1));
         m.write(0x1_0000, &[1; 0x40]);
+        m.write(0x1_0050, &[1; 0x70]);
+        m.write(0x1_00D0, &[1; 0xF30]);
         assert!(!m.code_written());
         m.write(0x1_0030, &[1; 0x100]);
         m.write(0x1_0041, &[1]);
         let write = m.take_code_write().unwrap();
-        assert_eq!(write, CodeWrite { page: 0x10, lines: 0b1010, from: 0x30, to: 0x130 });
+        assert_eq!(write, CodeWrite { page: 0x10, from: 0x30, to: 0x130 });
         assert_eq!(m.take_code_write(), None);
+    }
+
+    #[test]
+    fn lines_cover_the_bytes_given_and_nothing_else() {
+        for (from, to) in [
+            (0, 0),
+            (0, 1),
+            (15, 17),
+            (16, 32),
+            (0, 4096),
+            (1000, 1100),
+            (1023, 1025),
+            (4095, 5000),
+            (0, 1024),
+        ] {
+            let lines = Lines::covering(from, to);
+            for line in 0..256 {
+                let one = Lines::covering(line * 16, line * 16 + 16);
+                let covered = line * 16 < to && from < line * 16 + 16;
+                assert_eq!(!lines.common(one).is_empty(), covered, "{from:#x} to {to:#x}, line {line}");
+                assert_eq!(lines.without(one).common(one), Lines::default());
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! last instruction may reach into the next page; the block then depends on that page as well.
 
 use crate::isa::Inst;
-use crate::memory::{CodeWrite, Memory, PhysAddr};
+use crate::jit::Jit;
+use crate::memory::{CodeWrite, Lines, Memory, PAGE, PhysAddr, Target};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -86,6 +87,14 @@ pub struct Block {
     pub len: u16,
     /// Still to be used.
     pub live: bool,
+    /// Its bytes were overwritten; when it is entered again and they have become the same, it is live again.
+    parked: bool,
+    /// Immediate operands became others since a recompiler last asked.
+    pub changed: bool,
+    /// They have done so, ever.
+    pub varies: bool,
+    /// Where its bytes are kept, or [`NO_IMAGE`].
+    image: u16,
     /// Times entered, saturating: heat for recompilers.
     pub heat: u16,
     /// Next block in the same hash list.
@@ -98,8 +107,6 @@ pub struct Block {
     room: u16,
     /// Tells it from other blocks that had its number.
     stamp: u32,
-    /// Lists of pages that it is in.
-    linked: u8,
     /// Backing pages (`u32::MAX` when not in the backing).
     page: u32,
     second_page: u32,
@@ -110,6 +117,20 @@ impl Block {
     #[must_use]
     pub const fn backed(&self) -> bool {
         self.page != NONE && (self.second.is_none() || self.second_page != NONE)
+    }
+
+    /// Offset in the backing of its bytes on its first page, and how many they are.
+    #[must_use]
+    pub const fn backing(&self) -> (usize, usize) {
+        let part = self.part(false);
+        (self.page as usize * PAGE + part.start, part.end - part.start)
+    }
+
+    /// The bytes of its page that it has, or those of the second.
+    const fn part(&self, second: bool) -> core::ops::Range<usize> {
+        let from = self.phys as usize & (PAGE - 1);
+        let to = from + self.len as usize;
+        if second { 0..to.saturating_sub(PAGE) } else { from..to }
     }
 }
 
@@ -126,6 +147,33 @@ const NO_ENTRY: Recent = Recent { eip: 0, epoch: 0, block: NONE, stamp: 0 };
 
 const HASH: usize = if cfg!(feature = "small-tlb") { 1 << 12 } else { 1 << 16 };
 const RECENT: usize = 1 << 12;
+/// Blocks whose bytes were overwritten that are kept, at most; of one page; at one address.
+const PARKED: usize = 1 << 13;
+/// Bytes of a block that is kept as an image, at most, and such blocks.
+const IMAGE: usize = 256;
+const IMAGES: usize = 1 << 13;
+const NO_IMAGE: u16 = u16::MAX;
+const PARKED_IN_PAGE: usize = 64;
+const PARKED_THERE: usize = 2;
+
+/// The bytes of a block.
+#[derive(Clone)]
+struct Image {
+    bytes: [u8; IMAGE],
+    /// 0 for bytes of immediate operands that may change, FFh for all others.
+    mask: [u8; IMAGE],
+    /// Sizes of the instructions' immediate operands.
+    sizes: [u8; MAX_BLOCK],
+}
+
+/// What becomes of a block whose bytes were overwritten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It may come back.
+    Parked,
+    /// Its number will be another's.
+    Dropped,
+}
 
 /// Sizes of the cache.
 #[derive(Clone, Copy, Debug)]
@@ -155,8 +203,10 @@ pub struct CacheStats {
     pub decoded: u64,
     /// Times that everything was dropped because the cache was full.
     pub full_flushes: u64,
-    /// Blocks dropped because their bytes were overwritten.
+    /// Blocks left because their bytes were overwritten.
     pub invalidated: u64,
+    /// Of these, those that were entered again with the same instructions, immediate operands aside.
+    pub revived: u64,
     /// Entries that were not among the recent ones.
     pub recent_misses: u64,
 }
@@ -172,6 +222,12 @@ pub struct BlockCache {
     /// Numbers of blocks that are no more, by the instructions there is room for: heads of lists.
     free: [u32; MAX_BLOCK + 1],
     stamps: u32,
+    /// Blocks that were parked last, with their stamps: those before them are dropped.
+    parked: Box<[(u32, u32)]>,
+    next_parked: usize,
+    /// Bytes of blocks that are overwritten over and over, and which of these places are free.
+    images: Vec<Image>,
+    free_images: Vec<u16>,
     size: CacheSize,
     /// Counts how often everything was dropped, so that a recompiler notices.
     pub generation: u32,
@@ -192,6 +248,10 @@ impl BlockCache {
             recent: vec![NO_ENTRY; RECENT].into_boxed_slice(),
             free: [NONE; MAX_BLOCK + 1],
             stamps: 0,
+            parked: vec![(NONE, 0); PARKED.min(size.blocks / 8)].into_boxed_slice(),
+            next_parked: 0,
+            images: Vec::new(),
+            free_images: Vec::new(),
             size,
             generation: 0,
             stats: CacheStats::default(),
@@ -307,7 +367,6 @@ impl BlockCache {
             }
         }
         self.stamps = self.stamps.wrapping_add(1);
-        let index = |offset: Option<usize>| offset.map_or(NONE, |o| (o / crate::memory::PAGE) as u32);
         let slot = Self::hash(phys, mode);
         let page = index(page);
         let second_page = index(second.and_then(|s| s.1));
@@ -320,24 +379,25 @@ impl BlockCache {
             count: insts.len() as u16,
             len: end,
             live: true,
+            parked: false,
+            changed: false,
+            varies: false,
+            image: NO_IMAGE,
             heat: 0,
             next_hash: self.hash[slot],
             next_page: NONE,
             next_second: NONE,
             room,
             stamp: self.stamps,
-            linked: 0,
             page,
             second_page,
         };
         self.hash[slot] = number;
         if let Some(head) = self.pages.get_mut(page as usize) {
             block.next_page = core::mem::replace(head, number);
-            block.linked += 1;
         }
         if let Some(head) = self.seconds.get_mut(second_page as usize) {
             block.next_second = core::mem::replace(head, number);
-            block.linked += 1;
         }
         match self.blocks.get_mut(number as usize) {
             Some(place) => *place = block,
@@ -361,112 +421,253 @@ impl BlockCache {
         (self.blocks.len() as u32, self.insts.len() as u32, count as u16)
     }
 
-    /// A block that is in no page's list any more leaves its number and room to others.
-    fn release(&mut self, number: u32) {
-        self.unlink_hash(number);
-        let block = &mut self.blocks[number as usize];
-        block.next_hash = core::mem::replace(&mut self.free[usize::from(block.room)], number);
+    /// Deals with all blocks whose bytes were overwritten.
+    pub fn drop_overwritten(&mut self, memory: &mut Memory, mut jit: Option<&mut Jit>) {
+        if memory.take_code_overflow() {
+            self.clear(memory);
+            if let Some(jit) = jit {
+                jit.follow(self.generation);
+            }
+            return;
+        }
+        while let Some(write) = memory.take_code_write() {
+            self.invalidate(write, memory, |block, fate| {
+                if let Some(jit) = jit.as_deref_mut() {
+                    jit.overwritten(block, fate);
+                }
+            });
+        }
     }
 
-    /// Drops blocks that have overwritten bytes of a backing page, and recomputes which lines of the page still hold
-    /// code.
-    pub fn invalidate(&mut self, write: CodeWrite, memory: &mut Memory, mut dropped_block: impl FnMut(u32)) {
-        let CodeWrite { page, lines, .. } = write;
-        let hits =
-            |from: usize, len: usize| from < usize::from(write.to) && usize::from(write.from) < from + len;
-        let mut left = 0;
-        let mut dropped = 0;
-        // Pages that dropped blocks begin on or reach into.
-        let mut others = [NONE; 2];
-        let Some(&head) = self.pages.get(page as usize) else { return };
-        let mut at = head;
-        while at != NONE {
-            let b = &mut self.blocks[at as usize];
-            let from = b.phys as usize & 0xFFF;
-            let covered = line_mask(from, usize::from(b.len));
-            if b.live && covered & lines != 0 && hits(from, usize::from(b.len)) {
-                b.live = false;
-                if b.second_page != NONE {
-                    others[0] = b.second_page;
+    /// Deals with blocks that have overwritten bytes of a backing page, and recomputes which lines of the page still
+    /// hold code. Most code that is written anew has the same instructions with other immediate operands (inline
+    /// caches, patched constants and targets, what a compiler makes of one template), or the same altogether: blocks
+    /// are parked, until it is known what follows.
+    pub fn invalidate(&mut self, write: CodeWrite, memory: &mut Memory, mut fate: impl FnMut(u32, Fate)) {
+        let CodeWrite { page, from, to } = write;
+        let (from, to) = (usize::from(from), usize::from(to));
+        let hits = |part: core::ops::Range<usize>| part.start < to && from < part.end;
+        // Lines that blocks are taken off, on this page and others.
+        let mut off = Lines::default();
+        let mut parked = 0;
+        let mut first = NONE;
+        for seconds in [false, true] {
+            let lists = if seconds { &self.seconds } else { &self.pages };
+            let Some(&head) = lists.get(page as usize) else { return };
+            let mut at = head;
+            while at != NONE {
+                let number = at;
+                let b = &mut self.blocks[number as usize];
+                at = if seconds { b.next_second } else { b.next_page };
+                let part = b.part(seconds);
+                if !b.live {
+                    parked += 1;
+                    if parked > PARKED_IN_PAGE {
+                        first = number;
+                    }
+                } else if hits(part.clone()) {
+                    (b.live, b.parked) = (false, true);
+                    self.stats.invalidated += 1;
+                    off = off.with(Lines::covering(part.start, part.end));
+                    fate(number, Fate::Parked);
+                    if b.second_page != NONE {
+                        let other = if seconds { b.page } else { b.second_page };
+                        let part = b.part(!seconds);
+                        self.uncover(other, Lines::covering(part.start, part.end), memory);
+                    }
+                    self.park(number, &mut fate);
                 }
-                dropped += 1;
-                dropped_block(at);
-            } else if b.live {
-                left |= covered;
             }
-            at = b.next_page;
         }
-        let mut at = self.seconds[page as usize];
-        while at != NONE {
-            let b = &mut self.blocks[at as usize];
-            let over = (b.phys as usize & 0xFFF) + usize::from(b.len) - 0x1000;
-            let covered = line_mask(0, over);
-            if b.live && covered & lines != 0 && hits(0, over) {
-                b.live = false;
-                others[1] = b.page;
-                dropped += 1;
-                dropped_block(at);
-            } else if b.live {
-                left |= covered;
+        if first != NONE && self.blocks[first as usize].parked {
+            self.drop_parked(first, &mut fate);
+        }
+        if !off.is_empty() {
+            self.uncover(page, off, memory);
+        }
+    }
+
+    /// Recomputes which of some lines of a backing page hold code.
+    fn uncover(&self, page: u32, off: Lines, memory: &mut Memory) {
+        let mut left = memory.code_lines(page).without(off);
+        for seconds in [false, true] {
+            let lists = if seconds { &self.seconds } else { &self.pages };
+            let mut at = lists.get(page as usize).copied().unwrap_or(NONE);
+            while at != NONE {
+                let b = &self.blocks[at as usize];
+                at = if seconds { b.next_second } else { b.next_page };
+                if b.live {
+                    let part = b.part(seconds);
+                    left = left.with(Lines::covering(part.start, part.end).common(off));
+                }
             }
-            at = b.next_second;
         }
-        // Dead blocks are unlinked, so that a page that is written over and over does not grow a list.
-        self.prune(page);
-        for other in others.into_iter().filter(|&other| other != NONE) {
-            self.prune(other);
-        }
-        self.stats.invalidated += dropped;
         memory.set_code_lines(page, left);
     }
 
-    /// Takes dead blocks out of a page's lists.
-    fn prune(&mut self, page: u32) {
-        let heads = (self.pages[page as usize], self.seconds[page as usize]);
-        self.pages[page as usize] = self.prune_list(heads.0, |block| &mut block.next_page);
-        self.seconds[page as usize] = self.prune_list(heads.1, |block| &mut block.next_second);
-    }
-
-    /// The same for one list; gives its new head.
-    fn prune_list(&mut self, head: u32, next: fn(&mut Block) -> &mut u32) -> u32 {
-        let (mut first, mut last, mut at) = (NONE, NONE, head);
-        while at != NONE {
-            let number = at;
-            let block = &mut self.blocks[number as usize];
-            at = *next(block);
-            if !block.live {
-                block.linked -= 1;
-                if block.linked == 0 {
-                    self.release(number);
-                }
-                continue;
-            }
-            *next(block) = NONE;
-            match self.blocks.get_mut(last as usize) {
-                Some(last) => *next(last) = number,
-                None => first = number,
-            }
-            last = number;
-        }
-        first
-    }
-
-    fn unlink_hash(&mut self, number: u32) {
+    /// Enters a block among those that are parked; the one that has been so for longest is dropped.
+    fn park(&mut self, number: u32, fate: &mut impl FnMut(u32, Fate)) {
+        // Of those at the same address, too.
         let b = self.blocks[number as usize];
+        let (mut there, mut at, mut last) = (0, self.hash[Self::hash(b.phys, b.mode)], NONE);
+        while at != NONE {
+            let other = &self.blocks[at as usize];
+            if other.parked && (other.phys, other.mode, other.home) == (b.phys, b.mode, b.home) {
+                (there, last) = (there + 1, at);
+            }
+            at = other.next_hash;
+        }
+        if there > PARKED_THERE && last != number {
+            self.drop_parked(last, fate);
+        }
+        let next = self.next_parked;
+        self.next_parked = if next + 1 < self.parked.len() { next + 1 } else { 0 };
+        let Some(place) = self.parked.get_mut(next) else { return };
+        let (old, stamp) = core::mem::replace(place, (number, b.stamp));
+        if old != number && self.blocks.get(old as usize).is_some_and(|b| b.parked && b.stamp == stamp) {
+            self.drop_parked(old, fate);
+        }
+    }
+
+    /// Drops a parked block.
+    fn drop_parked(&mut self, number: u32, fate: &mut impl FnMut(u32, Fate)) {
+        let b = self.blocks[number as usize];
+        if let Some(head) = self.pages.get(b.page as usize) {
+            self.pages[b.page as usize] = self.unlink(*head, number, |block| &mut block.next_page);
+        }
+        if let Some(head) = self.seconds.get(b.second_page as usize) {
+            self.seconds[b.second_page as usize] = self.unlink(*head, number, |block| &mut block.next_second);
+        }
         let slot = Self::hash(b.phys, b.mode);
-        if self.hash[slot] == number {
-            self.hash[slot] = b.next_hash;
+        self.hash[slot] = self.unlink(self.hash[slot], number, |block| &mut block.next_hash);
+        let block = &mut self.blocks[number as usize];
+        block.parked = false;
+        if block.image != NO_IMAGE {
+            self.free_images.push(block.image);
+        }
+        block.next_hash = core::mem::replace(&mut self.free[usize::from(block.room)], number);
+        fate(number, Fate::Dropped);
+    }
+
+    /// Takes a block out of a list; gives the list's head.
+    fn unlink(&mut self, head: u32, number: u32, next: fn(&mut Block) -> &mut u32) -> u32 {
+        let behind = *next(&mut self.blocks[number as usize]);
+        if head == number {
+            return behind;
+        }
+        let mut at = head;
+        while at != NONE {
+            let link = next(&mut self.blocks[at as usize]);
+            if *link == number {
+                *link = behind;
+                break;
+            }
+            at = *link;
+        }
+        head
+    }
+
+    /// The parked block at an address whose instructions have become these, immediate operands aside: it is live
+    /// again, with theirs.
+    pub fn revive(
+        &mut self,
+        phys: PhysAddr,
+        (mode, home): (u32, Home),
+        insts: &[Inst],
+        page: Option<usize>,
+        second: Option<(PhysAddr, Option<usize>)>,
+    ) -> Option<u32> {
+        let pages = (index(page), index(second.and_then(|second| second.1)));
+        let second = second.map(|second| second.0);
+        let mut at = self.hash[Self::hash(phys, mode)];
+        while at != NONE {
+            let b = &mut self.blocks[at as usize];
+            if b.parked
+                && (b.phys, b.mode, b.home, b.second) == (phys, mode, home, second)
+                && (b.page, b.second_page) == pages
+                && usize::from(b.count) == insts.len()
+            {
+                let own = &mut self.insts[b.first as usize..][..insts.len()];
+                if own.iter().zip(insts).all(|(own, new)| own.same_but_for_immediate(new)) {
+                    for (own, new) in own.iter_mut().zip(insts) {
+                        b.changed |= own.imm != new.imm;
+                        own.imm = new.imm;
+                    }
+                    b.varies |= b.changed;
+                    (b.live, b.parked) = (true, false);
+                    self.stats.revived += 1;
+                    return Some(at);
+                }
+            }
+            at = b.next_hash;
+        }
+        None
+    }
+
+    /// Keeps the bytes of a revived block, so that it is not decoded the next time.
+    pub fn keep_image(&mut self, number: u32, bytes: &[u8]) {
+        let block = &mut self.blocks[number as usize];
+        let Some(bytes) = bytes.get(..usize::from(block.len)) else { return };
+        if bytes.len() > IMAGE || block.second.is_some() || block.page == NONE {
             return;
         }
-        let mut at = self.hash[slot];
-        while at != NONE {
-            let next = self.blocks[at as usize].next_hash;
-            if next == number {
-                self.blocks[at as usize].next_hash = b.next_hash;
-                return;
-            }
-            at = next;
+        let (first, count) = (block.first as usize, usize::from(block.count));
+        if block.image == NO_IMAGE {
+            block.image = match self.free_images.pop() {
+                Some(place) => place,
+                None if self.images.len() < IMAGES => {
+                    self.images.push(Image { bytes: [0; IMAGE], mask: [0; IMAGE], sizes: [0; MAX_BLOCK] });
+                    self.images.len() as u16 - 1
+                }
+                None => return,
+            };
         }
+        let image = &mut self.images[usize::from(block.image)];
+        image.bytes[..bytes.len()].copy_from_slice(bytes);
+        image.mask[..bytes.len()].fill(0xFF);
+        for (inst, size) in self.insts[first..first + count].iter().zip(&mut image.sizes) {
+            let (end, length) = (usize::from(inst.end), inst.immediate_size());
+            image.mask[end - length..end].fill(0);
+            *size = length as u8;
+        }
+    }
+
+    /// As [`Self::revive`], by the bytes that are there now, for blocks whose bytes are kept.
+    pub fn revive_image(&mut self, phys: PhysAddr, mode: u32, home: Home, memory: &Memory) -> Option<u32> {
+        if self.images.is_empty() {
+            return None;
+        }
+        let page = match memory.target(phys, false) {
+            Target::Memory(base) | Target::Rom(base) => index(Some(base)),
+            _ => return None,
+        };
+        let mut at = self.hash[Self::hash(phys, mode)];
+        while at != NONE {
+            let b = &mut self.blocks[at as usize];
+            if b.parked && b.image != NO_IMAGE && (b.phys, b.mode, b.home, b.page) == (phys, mode, home, page)
+            {
+                let len = usize::from(b.len);
+                let from = b.page as usize * PAGE + (phys as usize & (PAGE - 1));
+                let image = &mut self.images[usize::from(b.image)];
+                let insts = &mut self.insts[b.first as usize..][..usize::from(b.count)];
+                if let Some(now) = memory.backing().get(from..from + len)
+                    && let Some(changed) = follow(insts, image, now)
+                {
+                    b.changed |= changed;
+                    b.varies |= changed;
+                    (b.live, b.parked) = (true, false);
+                    self.stats.revived += 1;
+                    return Some(at);
+                }
+            }
+            at = b.next_hash;
+        }
+        None
+    }
+
+    /// A recompiler has seen the immediate operands as they are.
+    pub fn settle(&mut self, number: u32) {
+        self.blocks[number as usize].changed = false;
     }
 
     /// Drops everything.
@@ -485,16 +686,35 @@ impl BlockCache {
         self.hash.fill(NONE);
         self.recent.fill(NO_ENTRY);
         self.free.fill(NONE);
+        self.parked.fill((NONE, 0));
+        self.images.clear();
+        self.free_images.clear();
         memory.clear_code();
     }
 }
 
-/// Lines touched by `len` bytes from `from` on, within one page.
-const fn line_mask(from: usize, len: usize) -> u64 {
-    if len == 0 {
-        return 0;
+/// Number of the backing page of an offset.
+fn index(offset: Option<usize>) -> u32 {
+    offset.map_or(NONE, |offset| (offset / PAGE) as u32)
+}
+
+/// Makes instructions and their image those of bytes that differ in immediate operands; gives whether they do. None
+/// when they differ in more.
+fn follow(insts: &mut [Inst], image: &mut Image, now: &[u8]) -> Option<bool> {
+    let bytes = &mut image.bytes[..now.len()];
+    if bytes == now {
+        return Some(false);
     }
-    let last = from + len - 1;
-    let last = if last > 0xFFF { 63 } else { last / 64 };
-    (u64::MAX << (from / 64)) & (u64::MAX >> (63 - last))
+    let pairs = bytes.iter().zip(now).zip(&image.mask);
+    if pairs.fold(0, |all, ((old, new), mask)| all | (old ^ new) & mask) != 0 {
+        return None;
+    }
+    bytes.copy_from_slice(now);
+    for (inst, &size) in insts.iter_mut().zip(&image.sizes).filter(|(_, size)| **size != 0) {
+        let (end, size) = (usize::from(inst.end), usize::from(size));
+        let mut value = [0; 4];
+        value[..size].copy_from_slice(&now[end - size..end]);
+        inst.imm = inst.immediate(value);
+    }
+    Some(true)
 }

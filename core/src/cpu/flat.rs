@@ -124,14 +124,14 @@ impl FlatMachine {
     /// Halt or shutdown.
     pub fn step(&mut self) -> Result<(), Stop> {
         let result = self.cpu.step(&mut self.cache, &mut self.io);
-        self.cpu.drop_overwritten(&mut self.cache, self.jit.as_mut(), &mut self.io);
+        self.cache.drop_overwritten(&mut self.io.memory, self.jit.as_mut());
         result
     }
 
     /// Writes RAM (decoded code on it is dropped).
     pub fn write(&mut self, at: u32, bytes: &[u8]) {
         let _ = self.io.memory.write(u64::from(at), bytes);
-        self.cpu.drop_overwritten(&mut self.cache, self.jit.as_mut(), &mut self.io);
+        self.cache.drop_overwritten(&mut self.io.memory, self.jit.as_mut());
     }
 
     /// Reads RAM.

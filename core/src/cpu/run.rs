@@ -53,29 +53,13 @@ impl Cpu {
     fn notice(&mut self, cache: &mut BlockCache, jit: Option<&mut Jit>, io: &mut dyn Io) -> u32 {
         let events = io.events();
         if events & event::CODE != 0 {
-            self.drop_overwritten(cache, jit, io);
+            cache.drop_overwritten(io.memory(), jit);
         }
         if events & event::MAP != 0 {
             io.memory().take_map_change();
             self.flush_tlb(true);
         }
         events
-    }
-
-    /// Drops blocks whose bytes were overwritten.
-    pub fn drop_overwritten(&mut self, cache: &mut BlockCache, mut jit: Option<&mut Jit>, io: &mut dyn Io) {
-        let memory = io.memory();
-        if memory.take_code_overflow() {
-            cache.clear(memory);
-            return;
-        }
-        while let Some(write) = memory.take_code_write() {
-            cache.invalidate(write, memory, |block| {
-                if let Some(jit) = jit.as_deref_mut() {
-                    jit.drop_block(block);
-                }
-            });
-        }
     }
 
     /// Executes one block or, when it has been translated, everything that it leads to; no more than `limit`
@@ -175,7 +159,7 @@ impl Cpu {
 
     /// Executes instructions of one block from its first.
     #[inline]
-    fn run_insts(&mut self, insts: &[Inst], left: u32, io: &mut dyn Io) -> Result<(), Stop> {
+    pub(crate) fn run_insts(&mut self, insts: &[Inst], left: u32, io: &mut dyn Io) -> Result<(), Stop> {
         self.block_eip = self.eip;
         let count = insts.len().min(left as usize);
         self.stop_at = count as u32;
@@ -351,6 +335,11 @@ impl Cpu {
                 return Ok(number);
             }
         }
+        if let Some(number) = cache.revive_image(phys, key.0, key.1, io.memory()) {
+            let (from, len) = cache.block(number).backing();
+            self.mark_code(from, len, io);
+            return Ok(number);
+        }
         self.decode_block(cache, phys, linear, key, io)
     }
 
@@ -417,12 +406,21 @@ impl Cpu {
                 }
             }
         }
-        cache.reserve(io.memory());
         let base = match target {
             Target::Memory(base) | Target::Rom(base) => Some(base),
             _ => None,
         };
-        let number = cache.add(phys, key, &insts[..count], base, second);
+        let insts = &insts[..count];
+        let number = match cache.revive(phys, key, insts, base, second) {
+            Some(number) => {
+                cache.keep_image(number, &bytes[..at]);
+                number
+            }
+            None => {
+                cache.reserve(io.memory());
+                cache.add(phys, key, insts, base, second)
+            }
+        };
         if let Some(base) = base {
             self.mark_code(base + (phys as usize & 0xFFF), at.min(room), io);
         }

@@ -1,7 +1,7 @@
 //! The decoded form of an instruction, shared by the interpreter and the recompilers.
 
 use crate::cpu::{Cpu, Io, Run};
-use crate::isa::row::Row;
+use crate::isa::row::{Lowering, Operand, Row};
 use crate::isa::table::ROWS;
 
 /// The semantics of an instruction: executes it once.
@@ -82,6 +82,55 @@ impl Inst {
     #[must_use]
     pub const fn oper16(&self) -> bool {
         self.prefixes & prefix::OPER16 != 0
+    }
+
+    /// Whether its immediate operand is a value that it works with, or the target of a call or a jump, and says nothing
+    /// about what kind of instruction it is.
+    #[must_use]
+    pub fn immediate_is_data(&self) -> bool {
+        use Lowering as L;
+        matches!(
+            self.row().lowering,
+            L::Alu | L::Test | L::Mov | L::Push | L::Imul3 | L::Shift | L::CallNear | L::Jump
+        )
+    }
+
+    /// Bytes at its end that are such an immediate operand, or 0.
+    #[must_use]
+    pub fn immediate_size(&self) -> usize {
+        let wide = if self.oper16() { 2 } else { 4 };
+        let size = |operand: &Operand| match operand {
+            Operand::Ib | Operand::Ibs | Operand::Jb => 1,
+            Operand::Iz | Operand::Jz => wide,
+            _ => 0,
+        };
+        if self.immediate_is_data() { self.row().operands.iter().map(size).sum() } else { 0 }
+    }
+
+    /// What [`Self::imm`] is for these bytes, of which the first [`Self::immediate_size`] count and the rest is 0.
+    #[must_use]
+    pub fn immediate(&self, bytes: [u8; 4]) -> u32 {
+        let value = u32::from_le_bytes(bytes);
+        // No instruction of these has two.
+        let extended = |operand: &Operand| matches!(operand, Operand::Ibs | Operand::Jb | Operand::Jz);
+        match self.row().operands.iter().find(|operand| extended(operand)) {
+            Some(Operand::Jz) if self.oper16() => value as i16 as u32,
+            Some(Operand::Ibs | Operand::Jb) => value as i8 as u32,
+            _ => value,
+        }
+    }
+
+    /// Whether another decoded instruction of the same kind differs in such an immediate operand at most.
+    #[must_use]
+    pub fn same_but_for_immediate(&self, other: &Self) -> bool {
+        self.row == other.row
+            && self.len == other.len
+            && self.prefixes == other.prefixes
+            && self.reg == other.reg
+            && self.disp == other.disp
+            && (self.base, self.index, self.scale, self.segment)
+                == (other.base, other.index, other.scale, other.segment)
+            && (self.imm == other.imm || self.immediate_is_data())
     }
 
     /// Whether it has a REP, REPE or REPNE prefix.

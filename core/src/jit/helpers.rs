@@ -4,11 +4,11 @@
 use super::trace::Pages;
 use super::x64::Site;
 use super::{Jit, NO_LINK, fp};
-use crate::cpu::block::{BlockCache, mode};
+use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
 use crate::cpu::flags::bit;
 use crate::cpu::segment::seg;
 use crate::cpu::tlb::ENTRIES;
-use crate::cpu::{Cpu, Io, Stop};
+use crate::cpu::{Cpu, Io, Stop, event};
 
 /// Status flags as EFLAGS has them to what LAHF and SETO give.
 pub(super) const fn pack(status: u32) -> u16 {
@@ -98,8 +98,22 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
     resume(c, io)
 }
 
+/// The recompiler and the block cache of this run.
+///
+/// # Safety
+/// Called under translated code, with the processor that it runs, and not again while what it gave is in use.
+unsafe fn parts(c: &Cpu) -> (&'static mut Jit, &'static mut BlockCache) {
+    // SAFETY: `enter` stored these; it holds both exclusively and does not touch them before code has left.
+    unsafe { (&mut *(c.jit.jit as *mut Jit), &mut *(c.jit.cache as *mut BlockCache)) }
+}
+
 /// The processor's state is complete: on at EIP, unless something needs attention.
 fn resume(c: &mut Cpu, io: &mut dyn Io) -> u32 {
+    if io.events() & event::CODE != 0 {
+        // SAFETY: nobody has them now. The code that led here may be dropped: control does not return to it.
+        let (jit, cache) = unsafe { parts(c) };
+        cache.drop_overwritten(io.memory(), Some(jit));
+    }
     hand_over(c);
     let left = left(c);
     if c.undisturbed(left, io) { RESUME } else { LEAVE }
@@ -138,8 +152,8 @@ pub(super) unsafe extern "sysv64" fn fill(cpu: *mut Cpu, site: u32, files: u32) 
 pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
     // SAFETY: see `interpret`.
     let c = unsafe { &mut *cpu };
-    // SAFETY: `enter` stored these; it holds both exclusively and does not touch them before code has left.
-    let (jit, cache) = unsafe { (&mut *(c.jit.jit as *mut Jit), &mut *(c.jit.cache as *mut BlockCache)) };
+    // SAFETY: this is the only use.
+    let (jit, cache) = unsafe { parts(c) };
     // SAFETY: see `interpret`.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
     take_back(c);
@@ -155,16 +169,29 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
             Ok(Some(number)) => {
                 // Up to the end of the segment, where the dispatcher looks more closely.
                 let cs = &c.seg[seg::CS];
-                let fits = u64::from(c.eip) + u64::from(cache.block(number).len) <= u64::from(cs.limit) + 1;
+                if u64::from(c.eip) + u64::from(cache.block(number).len) > u64::from(cs.limit) + 1 {
+                    break Ok(None);
+                }
                 let linear = cs.base.wrapping_add(c.eip);
                 let pages = Pages { tlb: &c.tlb, user: c.cpl == 3, linear };
-                break Ok(if fits { jit.code(cache, number, pages, link) } else { None });
+                if let Some(code) = jit.code(cache, number, pages, link) {
+                    break Ok(Some(code));
+                }
+                // Not hot enough yet: interpreted here, since what it leads to mostly is.
+                fp::spill(c);
+                let left = left(c).min(MAX_BLOCK as u64) as u32;
+                if let Err(stop) = c.run_insts(cache.insts(number), left, io) {
+                    break Err(stop);
+                }
             }
             Ok(None) => {}
         }
-        // A fault was delivered: on at its handler.
+        // Behind what was interpreted, or at the handler of a fault that was delivered.
         link = NO_LINK;
         alone = false;
+        if io.events() & event::CODE != 0 {
+            cache.drop_overwritten(io.memory(), Some(&mut *jit));
+        }
         let left = left(c);
         if !c.undisturbed(left, io) {
             break Ok(None);

@@ -168,7 +168,7 @@ pub enum Jit {}
 #[allow(missing_docs, clippy::missing_const_for_fn)]
 mod absent {
     use super::{CodeMemory, Jit, Stop};
-    use crate::cpu::block::BlockCache;
+    use crate::cpu::block::{BlockCache, Fate};
     use crate::cpu::{Cpu, Io};
     use alloc::boxed::Box;
 
@@ -206,7 +206,10 @@ mod absent {
         pub const fn stats(&self) -> super::JitStats {
             match *self {}
         }
-        pub fn drop_block(&mut self, _number: u32) {
+        pub fn overwritten(&mut self, _number: u32, _fate: Fate) {
+            match *self {}
+        }
+        pub fn follow(&mut self, _generation: u32) {
             match *self {}
         }
         pub(crate) fn code(
@@ -250,6 +253,8 @@ pub struct JitStats {
     pub full_flushes: u64,
     /// Blocks dropped because their bytes were overwritten.
     pub invalidated: u64,
+    /// Translations that were used again after their bytes had been overwritten.
+    pub revived: u64,
     /// Times that translated code was entered from the dispatcher.
     pub entered: u64,
     /// Jumps linked to their targets.

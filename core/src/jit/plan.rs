@@ -19,6 +19,8 @@ use alloc::vec::Vec;
 const SPAN: i32 = 1024;
 /// What an address may grow by from round to round.
 const STEP: i32 = 512;
+/// What a register moves by to be somewhere else.
+const FAR: u32 = 1 << 16;
 /// Accesses that make a lookup of their own worth while.
 const WORTH: u32 = 2;
 /// Registers, and roots in a block.
@@ -387,10 +389,9 @@ impl Walk {
                 self.forget(EBP);
             }
             L::Alu if group1(row) == 7 => {}
-            L::Alu => match (register(i, 0), group1(row)) {
-                (Some(r), 0) if constant(i, 1) && dword(i, 0) => self.add(r, i.imm as i32),
-                (Some(r), 5) if constant(i, 1) && dword(i, 0) => self.add(r, (i.imm as i32).wrapping_neg()),
-                _ => self.forget_operand(i, 0),
+            L::Alu => match step_of(i) {
+                Some((r, by)) => self.add(r, by),
+                None => self.forget_operand(i, 0),
             },
             L::Unary => match (register(i, 0), inc_or_dec(row)) {
                 (Some(r), Some(by)) if dword(i, 0) => self.add(r, by),
@@ -452,6 +453,20 @@ impl Walk {
             None => {}
         }
     }
+}
+
+/// The register that ADD or SUB moves by a constant, and by how much, when that is not so far that nothing near it is
+/// near afterwards.
+pub(super) fn step_of(i: &Inst) -> Option<(u8, i32)> {
+    if i.row().lowering != Lowering::Alu || !constant(i, 1) || !dword(i, 0) {
+        return None;
+    }
+    let by = match group1(i.row()) {
+        0 => i.imm as i32,
+        5 => (i.imm as i32).wrapping_neg(),
+        _ => return None,
+    };
+    register(i, 0).filter(|_| by.unsigned_abs() < FAR).map(|register| (register, by))
 }
 
 fn group1(row: &Row) -> u8 {

@@ -5,6 +5,7 @@ use super::x64::{Entry, TABLE};
 use super::{Jit, Shared};
 use crate::cpu::Cpu;
 use crate::cpu::tlb::{self, ENTRIES};
+use crate::memory::Lines;
 use core::mem::offset_of;
 use dynasm::dynasm;
 
@@ -139,9 +140,10 @@ pub(super) fn save_flags(a: &mut Asm) {
 
 /// See [`Thunks::mixed`].
 fn mixed(a: &mut Asm) {
-    const { assert!(size_of::<tlb::Mixed>() == 32 && tlb::MIXED == 256) };
+    const { assert!(size_of::<tlb::Mixed>() == 32 && tlb::MIXED == 256 && size_of::<Lines>() == 32) };
     let (addend, lines) = (tlb::MIXED_ADDEND as i32, tlb::MIXED_LINES as i32);
-    let fail = a.label();
+    let by = Lines::SHIFT as i8;
+    let (fail, two) = (a.label(), a.label());
     dynasm!(a ; .arch x64
         ; push rax ; push rcx ; push rdx
         ; mov eax, r8d
@@ -160,14 +162,31 @@ fn mixed(a: &mut Asm) {
     a.jcc(5, fail);
     dynasm!(a ; .arch x64
         ; mov rdx, [r9 + lines]
-        ; mov rdx, [rdx]
-        ; test rdx, rdx);
-    a.jcc(4, fail);
-    dynasm!(a ; .arch x64 ; shr ecx, 6 ; shr eax, 6 ; bt rdx, rcx);
-    a.jcc(2, fail);
-    dynasm!(a ; .arch x64 ; bt rdx, rax);
-    a.jcc(2, fail);
-    dynasm!(a ; .arch x64 ; mov r9, [r9 + addend] ; pop rdx ; pop rcx ; pop rax ; test r9, r9 ; ret);
+        ; mov r9, [r9 + addend]
+        ; shr ecx, by
+        ; shr eax, by
+        ; push rsi
+        // Where there is no code any more, the page is to become like all others again.
+        ; mov rsi, [rdx] ; or rsi, [rdx + 8] ; or rsi, [rdx + 16] ; or rsi, [rdx + 24]);
+    let none = a.label();
+    a.jcc(4, none);
+    // The first line, the last, and the one between: more than three are for the slow way.
+    for next in [true, false] {
+        dynasm!(a ; .arch x64 ; mov esi, eax ; shr esi, 6 ; mov rsi, [rdx + rsi * 8] ; bt rsi, rax);
+        a.jcc(2, none);
+        if next {
+            dynasm!(a ; .arch x64 ; sub ecx, eax);
+            a.jcc(4, two);
+            dynasm!(a ; .arch x64 ; add eax, 1 ; cmp ecx, 2);
+            a.jcc(7, none);
+        }
+    }
+    dynasm!(a ; .arch x64 ; lea eax, [rax + rcx - 1] ; mov esi, eax ; shr esi, 6 ; mov rsi, [rdx + rsi * 8] ; bt rsi, rax);
+    a.jcc(2, none);
+    a.bind(two);
+    dynasm!(a ; .arch x64 ; pop rsi ; pop rdx ; pop rcx ; pop rax ; test r9, r9 ; ret);
+    a.bind(none);
+    dynasm!(a ; .arch x64 ; pop rsi);
     a.bind(fail);
     dynasm!(a ; .arch x64 ; pop rdx ; pop rcx ; pop rax ; xor r9d, r9d ; ret);
 }

@@ -133,9 +133,12 @@ impl Trace {
             let lukewarm = heat.entered(next) < heat.entered(last) / SHARE;
             let full = trace.pieces.len() == PIECES
                 || trace.insts.len() + usize::from(cache.block(next).count) > MAX_BLOCK;
-            // A loop is left to itself, and so is what has its own trace when this one is long enough.
+            // A loop is left to itself, and so is what has its own trace when this one is long enough, and what
+            // is overwritten in a way that can be patched in place.
             let code = &heat.blocks[next as usize];
             let own = code.closed
+                || head.varies
+                || cache.block(next).varies
                 || code.hot && trace.insts.len() >= LONG
                 || trace.pieces.iter().any(|piece| piece.block == next);
             let page = (on & !0xFFF, cache.block(next).phys & !0xFFF);

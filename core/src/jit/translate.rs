@@ -1,17 +1,17 @@
 //! Translation of one block, or of a trace.
 
 use super::NO_LINK;
-use super::asm::{Asm, Label, Rm};
+use super::asm::{Asm, Label, Rm, Spread};
 use super::emit::flags::Where;
 use super::emit::{Alone, Done, Emitter, Files, Jump, Place, Return};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
 use super::trace::{Heat, Known, Pages, Successors, Trace};
-use super::x64::{Code, Jit, Link, Note, place};
+use super::x64::{Code, Jit, Link, Note, PATCHES, PatchKind, place};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
-use crate::isa::row::Flags;
 use crate::isa::row::flags::OSZAPC;
+use crate::isa::row::{Flags, Lowering};
 use crate::memory::PAGE;
 use alloc::vec::Vec;
 use dynasm::dynasm;
@@ -93,7 +93,13 @@ impl Jit {
             // Rounds are counted where nothing in line leaves the loop.
             _ => &[Some(Kind::Rounds), Some(Kind::Loop)],
         };
-        let sites = self.sites.len();
+        let (sites, patches) = (self.sites.len(), self.patches.len());
+        // Where immediate operands have changed before, they may do so again.
+        let patchable = block.varies
+            && !self.precise
+            && trace.pieces.len() == 1
+            && !trace.closed
+            && patches + 2 * count < PATCHES;
         let mut made = None;
         for &kind in kinds {
             let plan = kind.filter(|_| shares).map_or(Plan::NONE, |kind| Plan::new(insts, kind));
@@ -101,7 +107,8 @@ impl Jit {
                 continue;
             }
             self.sites.truncate(sites);
-            let Some(done) = self.emit(&code, &plan, counter) else { continue };
+            self.patches.truncate(patches);
+            let Some(done) = self.emit(&code, &plan, counter, patchable) else { continue };
             self.stats.rounds += u64::from(plan.rounds);
             made = Some(done);
             break;
@@ -109,6 +116,8 @@ impl Jit {
         let Some(Made { alone_ways, exits, labels }) = made else { return };
         let spread = self.place();
         let of = |position: usize| spread.of(position) as u32;
+        let links = (self.links.len() + alone_ways.len()) as u32;
+        let patches = self.keep_patches(number, patches, spread, links);
         for way in &alone_ways {
             self.links.push(Link {
                 at: of(way.at),
@@ -119,6 +128,7 @@ impl Jit {
                 linked: false,
                 phys: if way.cross { 0 } else { block.phys & !0xFFF } | (way.target as u64 & 0xFFF),
                 next: NO_LINK,
+                to: 0,
             });
         }
         for exit in &exits {
@@ -132,6 +142,7 @@ impl Jit {
                 linked: false,
                 phys: page | (exit.target as u64 & 0xFFF),
                 next: NO_LINK,
+                to: 0,
             });
         }
         self.blocks[number as usize] = Code {
@@ -144,6 +155,7 @@ impl Jit {
             hot,
             closed: trace.closed,
             place: place(block.phys),
+            patches,
             ..self.blocks[number as usize]
         };
         let parts = trace.pieces.iter().map(|piece| piece.block);
@@ -159,8 +171,33 @@ impl Jit {
         self.stats.loops += u64::from(trace.closed);
     }
 
+    /// The patches from `first` on belong to a block's code, whose ways out have the links from `links` on. Gives where they are: where those of its last
+    /// code were, if they fit there.
+    fn keep_patches(&mut self, number: u32, first: usize, spread: Spread, links: u32) -> (u32, u32) {
+        for patch in &mut self.patches[first..] {
+            patch.at = spread.of(patch.at as usize) as u32;
+            if let PatchKind::Target(link) = &mut patch.kind {
+                *link += links;
+            }
+        }
+        let count = self.patches.len() - first;
+        let (place, room) = self.blocks[number as usize].patches;
+        if count == 0 || count > room as usize {
+            return (first as u32, count as u32);
+        }
+        self.patches.copy_within(first.., place as usize);
+        self.patches.truncate(first);
+        (place, count as u32)
+    }
+
     /// Emits code; none when it turns out that rounds cannot be counted.
-    fn emit(&mut self, code: &Translation<'_>, plan: &Plan, counter: Option<u32>) -> Option<Made> {
+    fn emit(
+        &mut self,
+        code: &Translation<'_>,
+        plan: &Plan,
+        counter: Option<u32>,
+        patchable: bool,
+    ) -> Option<Made> {
         let Translation { trace, block, live, live_in, at, .. } = *code;
         let insts = &trace.insts[..];
         let count = insts.len();
@@ -169,6 +206,9 @@ impl Jit {
             asm: &mut self.asm,
             cold: Vec::with_capacity(2 * count),
             sites: &mut self.sites,
+            patches: &mut self.patches,
+            patchable,
+            current: 0,
             thunks: self.thunks,
             o: Offsets::NEW,
             block_total: count as u32,
@@ -212,6 +252,7 @@ impl Jit {
             for n in piece.range() {
                 let (i, p) = (&insts[n], Place { index: n as u32, live: live[n], piece });
                 if i.row().lowering.is_flow() {
+                    w.current = n as u32;
                     w.note_pointers();
                     let on = match follower {
                         Some(follower) => Some(Return { to: follower.offset, rest: count as u32 - end }),
@@ -420,7 +461,7 @@ impl Emitter<'_> {
         let direct = rest == 0 && !cross && !self.plan.rounds;
         match jump.condition {
             None if !direct => {
-                self.way_out(&mut exit);
+                self.way_out(&mut exit, exits.len());
                 exits.push(exit);
                 return;
             }
@@ -454,7 +495,7 @@ impl Emitter<'_> {
     }
 
     /// What is done on the way out, and the jump to be linked.
-    fn way_out(&mut self, exit: &mut Exit) {
+    fn way_out(&mut self, exit: &mut Exit, n: usize) {
         self.take_up();
         if exit.rest != 0 {
             self.asm.lea_wide(13, 13, exit.rest as i32);
@@ -465,6 +506,7 @@ impl Emitter<'_> {
                 self.save_flags();
             }
             self.linear(8, exit.target);
+            self.note_way(exit, n);
         }
         self.asm.jmp(exit.stub);
         exit.at = self.asm.at() - 4;
@@ -503,12 +545,25 @@ impl Emitter<'_> {
         self.asm.jmp(l.budget_out);
     }
 
+    /// The address of the way out of number `n` has just been made: notes where the branch's distance is in it, if that
+    /// may be changed.
+    fn note_way(&mut self, exit: &Exit, n: usize) {
+        let lowering = self.insts[self.current as usize].row().lowering;
+        if lowering.is_flow() {
+            let short = i8::try_from(exit.target).is_ok();
+            let single = matches!(lowering, Lowering::Jump | Lowering::CallNear);
+            let free = single && exit.cross && !short && self.mode & mode::FLAT != 0;
+            let kind = if free { PatchKind::Target(n as u32) } else { PatchKind::Fixed };
+            self.note_patch(kind, self.asm.at() - 4);
+        }
+    }
+
     /// Ways out, cold code.
     fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: i32) {
-        for exit in exits.iter_mut() {
+        for (n, exit) in exits.iter_mut().enumerate() {
             if let Some(way) = exit.way {
                 self.asm.bind(way);
-                self.way_out(exit);
+                self.way_out(exit, n);
             }
         }
         self.ways_astray();
@@ -533,6 +588,7 @@ impl Emitter<'_> {
                     self.save_flags();
                 }
                 self.linear(8, exit.target);
+                self.note_way(exit, n);
             }
             // Out with the link's number, so that the dispatcher can connect it.
             let (number, link) = ((links + n) as i32, self.o.link);

@@ -2,16 +2,17 @@
 #![allow(unsafe_code)]
 
 use super::asm::{Asm, Spread};
+use super::emit::flags::effects;
 use super::thunks::Thunks;
 use super::trace::Pages;
-use super::{CodeMemory, JitStats, NO_LINK, fp, helpers};
-use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
+use super::{CodeMemory, JitStats, NO_LINK, fp, helpers, plan};
+use crate::cpu::block::{BlockCache, Fate, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::cpu::{Cpu, Io, Stop};
 use crate::isa::Inst;
 use crate::isa::decode::Features;
 use crate::isa::table::ROWS;
-use crate::memory::PhysAddr;
+use crate::memory::{PAGE, PhysAddr};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -123,6 +124,13 @@ pub(super) struct Code {
     pub(super) closed: bool,
     /// Where [`Jit::wasted`] counts for its address.
     pub(super) place: u16,
+    /// Its bytes were overwritten: nothing leads here until it is known that they are the same again, immediate
+    /// operands aside.
+    pub(super) parked: bool,
+    /// First of its [`Patch`]es, and how many there are.
+    pub(super) patches: (u32, u32),
+    /// The first bytes at `lookup`, while it is parked.
+    pub(super) entry: [u8; 5],
 }
 
 pub(super) const NO_CODE: Code = Code {
@@ -137,7 +145,36 @@ pub(super) const NO_CODE: Code = Code {
     hot: false,
     place: 0,
     closed: false,
+    parked: false,
+    patches: (0, 0),
+    entry: [0; 5],
 };
+
+/// An immediate operand of a guest instruction in the code made from it, where that may be changed in place.
+#[derive(Clone, Copy)]
+pub(super) struct Patch {
+    /// Position of the instruction in its block.
+    pub(super) inst: u32,
+    /// What the operand is in the code.
+    pub(super) value: u32,
+    pub(super) kind: PatchKind,
+    /// Where it lies.
+    pub(super) at: u32,
+}
+
+/// See [`Patch`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PatchKind {
+    /// It cannot be changed.
+    Fixed,
+    /// So many bytes of it.
+    Bytes(u8),
+    /// The target of the link of this number, relative to the page, 4 bytes.
+    Target(u32),
+}
+
+/// Patches that the recompiler can remember; without them, blocks are translated anew.
+pub(super) const PATCHES: usize = 1 << 20;
 
 /// A direct jump that may be linked to its target.
 #[derive(Clone, Copy)]
@@ -158,6 +195,8 @@ pub(super) struct Link {
     pub(super) phys: u64,
     /// Next link to the same block.
     pub(super) next: u32,
+    /// The block, while it is linked.
+    pub(super) to: u32,
 }
 
 /// A piece of code: what is executed and what is rarely, start and length of each.
@@ -193,6 +232,7 @@ pub struct Jit {
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) notes: Vec<Note>,
+    pub(super) patches: Vec<Patch>,
     pub(super) asm: Asm,
     /// Every flag is exact at every fault and boundary, whether anybody looks or not.
     pub(super) precise: bool,
@@ -239,6 +279,7 @@ impl Jit {
             links: Vec::with_capacity(LINKS),
             sites: Vec::with_capacity(SITES),
             notes: Vec::with_capacity(NOTES),
+            patches: Vec::new(),
             asm: Asm::new(BLOCK_ROOM),
             precise,
             host: (fp::host_features(), fp::host_is_amd()),
@@ -306,10 +347,7 @@ impl Jit {
 
     /// Makes the rel32 at `at` lead to `to`.
     fn patch(&mut self, at: u32, to: u32) {
-        let rel = to.wrapping_sub(at + 4);
-        // SAFETY: `at` is the position of a rel32 that was emitted into the region.
-        unsafe { self.memory.writable().add(at as usize).cast::<u32>().write_unaligned(rel) };
-        self.memory.publish(at as usize..at as usize + 4);
+        self.write_code(at, to.wrapping_sub(at + 4), 4);
     }
 
     /// Drops all code. The block cache was or will be emptied, or its blocks are translated anew.
@@ -323,6 +361,7 @@ impl Jit {
         self.links.clear();
         self.sites.clear();
         self.notes.clear();
+        self.patches.clear();
         self.stats.full_flushes += 1;
     }
 
@@ -332,19 +371,132 @@ impl Jit {
             && self.sites.len() + 4 * MAX_BLOCK <= SITES
             && self.links.len() + 4 * MAX_BLOCK <= LINKS
             && self.notes.len() + 32 <= NOTES
+            && self.patches.len() + 2 * MAX_BLOCK <= PATCHES
             && self.placed.len() < PLACED
     }
 
-    /// Forgets a block whose bytes were overwritten, and what was translated with knowledge of it.
-    pub fn drop_block(&mut self, number: u32) {
+    /// The block cache was emptied.
+    pub fn follow(&mut self, generation: u32) {
+        if self.generation != generation {
+            self.clear();
+            self.generation = generation;
+        }
+    }
+
+    /// A block's bytes were overwritten: what was translated with knowledge of it is forgotten, and so is its own
+    /// code unless that may come back.
+    pub fn overwritten(&mut self, number: u32, fate: Fate) {
         let Some(code) = self.blocks.get_mut(number as usize) else { return };
         let mut note = core::mem::replace(&mut code.dependents, NO_LINK);
-        self.drop_code(number);
+        if fate == Fate::Parked {
+            self.park(number);
+        } else {
+            self.drop_code(number);
+        }
         while note != NO_LINK {
             let n = self.notes[note as usize];
             self.drop_code(n.block);
             note = n.next;
         }
+    }
+
+    /// Nothing leads to a block's code until [`Self::unpark`].
+    fn park(&mut self, number: u32) {
+        let mut code = self.blocks[number as usize];
+        if code.lookup == 0 || code.parked {
+            return;
+        }
+        // SAFETY: the entry is longer than five bytes.
+        code.entry = unsafe { self.memory.writable().add(code.lookup as usize).cast::<[u8; 5]>().read() };
+        self.replace_code(code);
+        self.blocks[number as usize] = Code { parked: true, incoming: NO_LINK, ..code };
+    }
+
+    /// The block is live again: its code gets the immediate operands that are there now. False when it must be
+    /// translated anew.
+    fn unpark(&mut self, cache: &BlockCache, number: u32) -> bool {
+        let code = self.blocks[number as usize];
+        if cache.block(number).changed && !self.patch_all(cache.insts(number), code) {
+            return false;
+        }
+        // SAFETY: the entry is longer than five bytes.
+        unsafe { self.memory.writable().add(code.lookup as usize).cast::<[u8; 5]>().write(code.entry) };
+        self.memory.publish(code.lookup as usize..code.lookup as usize + 5);
+        self.blocks[number as usize].parked = false;
+        self.stats.revived += 1;
+        true
+    }
+
+    fn patch_all(&mut self, insts: &[Inst], code: Code) -> bool {
+        let (first, count) = code.patches;
+        if count == 0 {
+            return false;
+        }
+        for n in first as usize..(first + count) as usize {
+            let Patch { inst, value, kind, at } = self.patches[n];
+            let new = &insts[inst as usize];
+            if new.imm == value {
+                continue;
+            }
+            // What else the translation depends on must not change.
+            let old = Inst { imm: value, ..*new };
+            if effects(&old) != effects(new) || plan::step_of(&old) != plan::step_of(new) {
+                return false;
+            }
+            match kind {
+                PatchKind::Fixed => return false,
+                PatchKind::Bytes(size) => self.write_code(at, new.imm, size),
+                PatchKind::Target(link) => {
+                    // SAFETY: as in `patch`.
+                    let there =
+                        unsafe { self.memory.writable().add(at as usize).cast::<i32>().read_unaligned() };
+                    let target = there.wrapping_add(new.imm.wrapping_sub(value) as i32);
+                    if (0..PAGE as i32).contains(&target) {
+                        return false;
+                    }
+                    self.unlink(link);
+                    self.links[link as usize].phys = target as u64 & 0xFFF;
+                    self.write_code(at, target as u32, 4);
+                }
+            }
+            self.patches[n].value = new.imm;
+        }
+        true
+    }
+
+    /// Puts the first bytes of a value into code.
+    fn write_code(&mut self, at: u32, value: u32, size: u8) {
+        let bytes = value.to_le_bytes();
+        let size = usize::from(size).min(4);
+        // SAFETY: `at` is the position of a constant of that size that was emitted into the region.
+        unsafe {
+            let to = self.memory.writable().add(at as usize);
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, size);
+        }
+        self.memory.publish(at as usize..at as usize + size);
+    }
+
+    /// Disconnects one link.
+    fn unlink(&mut self, link: u32) {
+        let Link { linked, to, next, .. } = self.links[link as usize];
+        if !linked {
+            return;
+        }
+        let head = &mut self.blocks[to as usize].incoming;
+        if *head == link {
+            *head = next;
+        } else {
+            let mut at = *head;
+            while at != NO_LINK {
+                let other = &mut self.links[at as usize].next;
+                if *other == link {
+                    *other = next;
+                    break;
+                }
+                at = *other;
+            }
+        }
+        self.disconnect(link);
     }
 
     /// Forgets a block's code.
@@ -359,6 +511,15 @@ impl Jit {
         let paid = old.hot || self.hot - left >= PAYS;
         *wasted = if paid { wasted.saturating_sub(1) } else { wasted.saturating_add(1) };
         self.stats.invalidated += 1;
+        self.replace_code(old);
+    }
+
+    /// A block's code makes room for another translation.
+    fn replace(&mut self, number: u32) {
+        let code = &mut self.blocks[number as usize];
+        // Its patches make room for the new ones.
+        let (dependents, patches) = (code.dependents, code.patches);
+        let old = core::mem::replace(code, Code { dependents, patches, ..NO_CODE });
         self.replace_code(old);
     }
 
@@ -402,6 +563,7 @@ impl Jit {
         let l = &mut self.links[link as usize];
         l.linked = true;
         l.next = code.incoming;
+        l.to = number;
         self.blocks[number as usize].incoming = link;
         self.stats.linked += 1;
     }
@@ -432,18 +594,19 @@ impl Jit {
         link: u32,
     ) -> Option<usize> {
         let linear = pages.linear;
-        if self.generation != cache.generation {
-            self.clear();
-            self.generation = cache.generation;
-        }
+        self.follow(cache.generation);
         // What a device reads as may be something else by the time that a part of it is decoded by itself.
         if !cache.block(number).backed() {
             return None;
         }
         let mut link = link;
         let (made, emptied) = (self.stats.translated, self.stats.full_flushes);
-        let start = self.clock.map(|clock| clock());
+        if self.blocks[number as usize].parked && !self.unpark(cache, number) {
+            self.replace(number);
+        }
         let old = self.blocks[number as usize];
+        let due = old.lookup == 0 || self.until_hot[number as usize] < 0;
+        let start = self.clock.filter(|_| due).map(|clock| clock());
         let alone = cache.block(number).mode & mode::ALONE != 0;
         if old.lookup == 0 {
             if !alone && cache.warm(number) < self.heat_at(cache.block(number).phys) {
@@ -457,9 +620,7 @@ impl Jit {
         } else if self.until_hot[number as usize] < 0 && !old.hot && !alone {
             let mut plain = Some(old);
             if self.has_room() {
-                self.replace_code(old);
-                let code = &mut self.blocks[number as usize];
-                *code = Code { dependents: code.dependents, ..NO_CODE };
+                self.replace(number);
             } else {
                 self.clear();
                 link = NO_LINK;
@@ -467,6 +628,7 @@ impl Jit {
             }
             self.translate(cache, number, pages, plain);
         }
+        cache.settle(number);
         if let (Some(start), Some(clock)) = (start, self.clock)
             && (made, emptied) != (self.stats.translated, self.stats.full_flushes)
         {

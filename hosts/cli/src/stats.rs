@@ -32,7 +32,8 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
     line("TLB flushes", cpu.tlb.flushes);
     let cache = &machine.cache.stats;
     line("blocks decoded", cache.decoded);
-    line("blocks dropped for overwritten bytes", cache.invalidated);
+    line("blocks left for overwritten bytes", cache.invalidated);
+    line("of these, used again", cache.revived);
     line("block cache emptied because it was full", cache.full_flushes);
     line("entries not among the recent ones", cache.recent_misses);
     if let Some(recompiler) = &machine.jit {
@@ -45,6 +46,7 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
         line("bytes of translated code", jit.bytes);
         line("code memory emptied", jit.full_flushes);
         line("translations dropped for overwritten bytes", jit.invalidated);
+        line("translations used again after it", jit.revived);
         line("entries into translated code", jit.entered);
         line("jumps linked", jit.linked);
         line("entry points not in the table", jit.lookups_missed);

@@ -142,7 +142,7 @@ impl Subject {
         memory.write(u64::from(CODE_BASE) + self.used.0 as u64, &hlts[self.used.0..self.used.1]);
         memory.write(u64::from(CODE_BASE) + case.offset as u64, case.code);
         self.used = (case.offset, end);
-        self.cpu.drop_overwritten(&mut self.cache, self.jit.as_mut(), &mut self.flat);
+        self.cache.drop_overwritten(self.flat.memory(), self.jit.as_mut());
         self.load(case);
         let limit = self.cpu.count + ENOUGH;
         let stop = if self.uncached {

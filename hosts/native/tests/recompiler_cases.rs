@@ -434,3 +434,75 @@ fn a_page_with_code_a_stack_and_variables_runs_without_dropping_the_code() {
     pair.run(&program, Disturbances::NONE).unwrap();
     assert!(pair.recompiler.cache.stats.decoded < 40, "{:?}", pair.recompiler.cache.stats);
 }
+
+/// A program that rewrites immediate operands, shift counts and call targets of a function before each few calls of
+/// it, as inline caches and compilers that fill templates do; stack adjustments too if wanted.
+fn patching(stack: bool) -> Program {
+    const CALLEE: u32 = CODE + PAGE + 0x10;
+    const NEAR: u32 = CODE + 2 * PAGE + 0x20;
+    let callee = code(&[
+        &[0x89, 0xE5],             // 00 mov ebp, esp
+        &[0x05, 0, 0, 0, 0],       // 02 add eax, imm32
+        &[0xC1, 0xC0, 0],          // 07 rol eax, imm8
+        &[0x35, 0, 0, 0, 0],       // 10 xor eax, imm32
+        &[0xC1, 0xE3, 0],          // 15 shl ebx, imm8
+        &[0x83, 0xD0, 0],          // 18 adc eax, imm8
+        &[0x68, 0, 0, 0, 0, 0x5B], // 21 push imm32; 26 pop ebx
+        &[0x81, 0xEC, 0, 0, 0, 0], // 27 sub esp, imm32
+        &[0x66, 0x68, 0, 0],       // 33 push imm16
+        &[0x89, 0x44, 0x24, 0xF0], // 37 mov [esp-16], eax
+        &[0x03, 0x5C, 0x24, 0xF0], // 41 add ebx, [esp-16]
+        &[0x89, 0xEC],             // 45 mov esp, ebp
+        &[0x69, 0xDB, 0, 0, 0, 0], // 47 imul ebx, ebx, imm32
+        &[0xBF, 0, 0, 0, 0],       // 53 mov edi, imm32
+        &[0x01, 0xF8, 0x01, 0xD8], // 58 add eax, edi; add eax, ebx
+        &[0xB4, 0],                // 62 mov ah, imm8
+        &[0xE8, 0, 0, 0, 0],       // 64 call rel32
+        &[0xC3],                   // 69 ret
+    ]);
+    let targets = code(&[&[0x40, 0xC3], &[0x90; 0x0E], &[0xC1, 0xC8, 3, 0xC3]]);
+    let mut body = code(&[&[0xBA], &le(0x1234_5678), &[0xB9], &le(60)]); // mov edx, …; mov ecx, 60
+    let start = body.len();
+    body.extend([0x69, 0xD2].iter().copied().chain(le(1_664_525))); // imul edx, edx, …
+    body.extend([0x81, 0xC2].iter().copied().chain(le(1_013_904_223))); // add edx, …
+    for at in [3, 11, 22, 49, 54] {
+        body.extend([0x89, 0x15].iter().copied().chain(le(CALLEE + at)));
+        body.extend([0xC1, 0xC2, 7]); // mov [at], edx; rol edx, 7
+    }
+    for (at, high) in [(9, 0), (17, 0), (17, 8), (20, 8), (35, 0), (63, 8)] {
+        body.extend([0x88, 0x15 | high << 1].iter().copied().chain(le(CALLEE + at))); // mov [at], dl or dh
+        body.extend([0xD1, 0xC2]); // rol edx, 1
+    }
+    body.extend([0x89, 0xD6, 0x83, 0xE6, 0x70]); // mov esi, edx; and esi, 70h
+    if stack {
+        body.extend([0x89, 0x35].iter().copied().chain(le(CALLEE + 29))); // mov [at], esi
+    }
+    body.extend([0x89, 0xD6, 0x83, 0xE6, 0x10]); // mov esi, edx; and esi, 10h
+    body.extend([0x81, 0xC6].iter().copied().chain(le(NEAR - (CALLEE + 69)))); // add esi, distance
+    body.extend([0x89, 0x35].iter().copied().chain(le(CALLEE + 65))); // mov [at], esi
+    for _ in 0..4 {
+        let behind = CODE + body.len() as u32 + 5;
+        body.extend([0xE8].iter().copied().chain(le(CALLEE.wrapping_sub(behind))));
+    }
+    let behind = body.len() + 7;
+    body.extend([0x49, 0x0F, 0x85].iter().copied().chain(le((start as u32).wrapping_sub(behind as u32)))); // dec ecx; jnz
+    body.push(0xF4);
+    let mut program = Program::written(&[(CODE, &body), (CALLEE, &callee), (NEAR, &targets)]);
+    program.length = 100_000;
+    program
+}
+
+#[test]
+fn patched_immediates_counts_and_targets_are_followed() {
+    for stack in [false, true] {
+        for precise in [false, true] {
+            let program = Program { precise, ..patching(stack) };
+            both("patched", &program, |cpu, _| assert_eq!(cpu.regs[reg::ECX], 0));
+        }
+    }
+    let Ok(mut pair) = Lockstep::new() else { return };
+    pair.run(&Program { precise: false, ..patching(false) }, Disturbances::NONE).unwrap();
+    let revived: u64 = pair.jits.iter().map(|jit| jit.stats.revived).sum();
+    let translated = pair.counts.blocks;
+    assert!(revived > 50 && translated < 100, "{revived} times in place, {translated} blocks translated");
+}

@@ -133,7 +133,7 @@ impl Machine {
             self.flat.memory().write(u64::from(at), &[byte]);
         }
         self.load(&test.before);
-        self.cpu.drop_overwritten(&mut self.cache, None, &mut self.flat);
+        self.cache.drop_overwritten(self.flat.memory(), None);
         let stop = self.cpu.run(&mut self.cache, None, self.cpu.count + ENOUGH, &mut self.flat);
         let mut text = String::new();
         if !self.cpu.halted {

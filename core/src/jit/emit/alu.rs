@@ -33,23 +33,26 @@ impl Emitter<'_> {
                 s.rm_reg(size, base + 3, Self::reg(size, a), rm);
             }),
             (Opnd::Reg(a), Opnd::Imm(v)) => {
-                self.alu_imm(size, digit, Rm::Reg(Self::reg(size, a)), v);
+                self.alu_imm(i, (size, digit), Rm::Reg(Self::reg(size, a)), v);
                 Done::Next
             }
             (Opnd::Mem, Opnd::Imm(v)) => {
-                self.with_memory(i, p, size, !compare, |s, rm| s.alu_imm(size, digit, rm, v))
+                self.with_memory(i, p, size, !compare, |s, rm| s.alu_imm(i, (size, digit), rm, v))
             }
             _ => return None,
         })
     }
 
-    pub(super) fn alu_imm(&mut self, size: u8, digit: u8, rm: Rm, value: u32) {
+    fn alu_imm(&mut self, i: &Inst, (size, digit): (u8, u8), rm: Rm, value: u32) {
+        // What may change stays as long as it is.
+        let short =
+            if self.patchable { i.immediate_size() == 1 } else { value as i32 == i32::from(value as i8) };
         if size == 1 {
             self.asm.modrm(1, 0x80, digit, rm);
-            self.asm.push(value as u8);
-        } else if value as i32 == i32::from(value as i8) {
+            self.imm(1, value);
+        } else if short {
             self.asm.modrm(size, 0x83, digit, rm);
-            self.asm.push(value as u8);
+            self.imm(1, value);
         } else {
             self.asm.modrm(size, 0x81, digit, rm);
             self.imm(size, value);
@@ -130,11 +133,11 @@ impl Emitter<'_> {
         let emit = |s: &mut Self, rm: Rm| {
             if by_cl {
                 s.asm.modrm(size, 0xD2 + byte, digit, rm);
-            } else if i.imm & 31 == 1 {
+            } else if i.imm & 31 == 1 && !(s.patchable && i.immediate_size() != 0) {
                 s.asm.modrm(size, 0xD0 + byte, digit, rm);
             } else {
                 s.asm.modrm(size, 0xC0 + byte, digit, rm);
-                s.asm.push(i.imm as u8);
+                s.imm(1, i.imm);
             }
         };
         Some(match Self::operand(i, 0)? {

@@ -19,7 +19,7 @@ use super::asm::{Asm, Label, Rm, host};
 use super::fp::BEHIND;
 use super::plan::Plan;
 use super::thunks::{Offsets, Thunks, save_flags};
-use super::x64::Site;
+use super::x64::{Patch, PatchKind, Site};
 use crate::cpu::block::{Home, mode};
 use crate::cpu::run::ends_block_in;
 use crate::isa::Inst;
@@ -145,6 +145,11 @@ pub(super) struct Emitter<'a> {
     pub(super) asm: &'a mut Asm,
     pub(super) cold: Vec<Cold>,
     pub(super) sites: &'a mut Vec<Site>,
+    /// Immediate operands in the code, noted if [`Self::patchable`].
+    pub(super) patches: &'a mut Vec<Patch>,
+    pub(super) patchable: bool,
+    /// Position of the instruction that is being lowered.
+    pub(super) current: u32,
     pub(super) thunks: Thunks,
     pub(super) o: Offsets,
     /// Instructions in all.
@@ -234,6 +239,8 @@ impl Emitter<'_> {
             return self.interpret(i, p, true);
         }
         self.interpreted = false;
+        self.current = p.index;
+        let noted = self.patches.len();
         let (reads, writes) = flags::effects(i);
         let own =
             !matches!(i.row().lowering, Lowering::Call | Lowering::Same | Lowering::Store | Lowering::String);
@@ -246,7 +253,18 @@ impl Emitter<'_> {
         if !self.interpreted {
             self.flags_done(i);
         }
+        if self.patches.len() == noted {
+            self.note_patch(PatchKind::Fixed, 0);
+        }
         done
+    }
+
+    /// Notes where the present instruction's immediate operand is, if that may be changed.
+    pub(in crate::jit) fn note_patch(&mut self, kind: PatchKind, at: usize) {
+        let i = &self.insts[self.current as usize];
+        if self.patchable && i.immediate_size() != 0 {
+            self.patches.push(Patch { inst: self.current, value: i.imm, kind, at: at as u32 });
+        }
     }
 
     /// LOCK on these needs nothing more: there is one processor, and DMA runs on its thread. On all others it

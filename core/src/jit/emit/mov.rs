@@ -25,6 +25,7 @@ impl Emitter<'_> {
             (Opnd::Reg(a), Opnd::Imm(v)) => {
                 if size == 4 {
                     self.asm.mov_imm(host(a), v);
+                    self.note_patch(PatchKind::Bytes(4), self.asm.at() - 4);
                 } else {
                     self.asm.modrm(size, if size == 1 { 0xC6 } else { 0xC7 }, 0, Rm::Reg(Self::reg(size, a)));
                     self.imm(size, v);

@@ -175,7 +175,14 @@ impl Emitter<'_> {
         self.asm.modrm(size, opcode, reg, rm);
     }
 
+    /// The instruction's immediate operand.
     pub(super) fn imm(&mut self, size: u8, value: u32) {
+        self.note_patch(PatchKind::Bytes(size), self.asm.at());
+        self.constant(size, value);
+    }
+
+    /// Another constant.
+    pub(super) fn constant(&mut self, size: u8, value: u32) {
         match size {
             1 => self.asm.push(value as u8),
             2 => self.asm.extend(&(value as u16).to_le_bytes()),

@@ -161,7 +161,7 @@ impl Emitter<'_> {
         self.stack_address(ESP, -i32::from(size), size, true, slow);
         self.asm.modrm(size, 0xC7, 0, Rm::Guest);
         let behind = self.at[p.index as usize] + i32::from(i.len);
-        self.imm(size, self.place_in_segment(behind));
+        self.constant(size, self.place_in_segment(behind));
         self.move_stack(-i32::from(size));
     }
 }

@@ -6,11 +6,12 @@ use nomad86::cpu::block::mode;
 use nomad86::cpu::paging::Access;
 use nomad86::isa::Inst;
 use nomad86::isa::decode::{MAX_LEN, decode};
+use nomad86::jit::Jit;
 use nomad86::memory::{PAGE, Target, page};
 
 /// Checks all; adds a line for each that does not hold.
-pub fn check(side: &mut Side, what: &mut Vec<String>) {
-    side.cpu.drop_overwritten(&mut side.cache, None, &mut side.world);
+pub fn check(side: &mut Side, jit: &mut Jit, what: &mut Vec<String>) {
+    side.cache.drop_overwritten(side.world.memory(), Some(jit));
     translations(side, what);
     mixed(side, what);
     blocks(side, what);

@@ -308,7 +308,8 @@ impl Running<'_> {
             self.loose |= !self.program.precise && (early || in_handler(&pair.interpreter.cpu));
             self.compare(pair, &mut what);
             if self.rng.percent(30) {
-                invariants::check(&mut pair.recompiler, &mut what);
+                let jit = &mut pair.jits[usize::from(self.program.precise)];
+                invariants::check(&mut pair.recompiler, jit, &mut what);
             }
             if let Some(trace) = &mut pair.trace {
                 trace.push(report::exit(self.exits, limit, expected, &pair.interpreter.cpu, self.loose));
