@@ -3,8 +3,10 @@
 
 use crate::input::Input;
 use nomad86::net::{Direction, MacAddress, MacPair, translate};
+use nomad86::net::{arp, dhcp, dhcpv6, ethernet, ipv4, ipx, wol};
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, UdpPacket,
+    ArpPacket, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet,
+    Ipv6Packet, UdpPacket,
 };
 
 const GUEST: MacAddress = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
@@ -21,6 +23,7 @@ pub fn run(data: &[u8]) {
     let back = if options & 1 == 0 { Direction::Inbound } else { Direction::Outbound };
     let pair = MacPair { guest: GUEST, wire: WIRE };
     let before = input.rest().to_vec();
+    read(&before);
     let mut frame = before.clone();
     let changes = translate(direction, &pair, &mut frame);
     if changes == 0 {
@@ -36,6 +39,37 @@ pub fn run(data: &[u8]) {
     let mut alike = before.clone();
     assert_eq!(translate(direction, &MacPair::same(GUEST), &mut alike), 0);
     assert_eq!(alike, before);
+}
+
+/// What readers of packets make of any bytes: the same as another library's, where that has one.
+fn read(frame: &[u8]) {
+    let Ok(ours) = ethernet::Frame::new_checked(frame) else { return };
+    let theirs = EthernetFrame::new_unchecked(frame);
+    assert_eq!(EthernetAddress(ours.destination().0), theirs.dst_addr());
+    assert_eq!(EthernetAddress(ours.source().0), theirs.src_addr());
+    assert_eq!(ours.type_or_length(), u16::from(theirs.ethertype()));
+    let rest = &frame[14..];
+    if let (Ok(ours), Ok(theirs)) = (arp::Packet::new_checked(rest), ArpPacket::new_checked(rest)) {
+        assert_eq!(ours.operation(), u16::from(theirs.operation()));
+        assert_eq!(ours.sender().0, theirs.source_hardware_addr()[..6]);
+        assert_eq!(ours.target().0, theirs.target_hardware_addr()[..6]);
+    }
+    if let (Ok(ours), Ok(theirs)) = (ipv4::Packet::new_checked(rest), Ipv4Packet::new_checked(rest)) {
+        assert_eq!(ours.payload(), theirs.payload());
+    }
+    if let Ok(packet) = ipx::Packet::new_checked(rest) {
+        assert_eq!(packet.destination_node().0, rest[10..16]);
+        assert_eq!(packet.source_node().0, rest[22..28]);
+    }
+    if let Ok(packet) = dhcp::Packet::new_checked(rest) {
+        assert_eq!(packet.operation(), rest[0]);
+    }
+    if let Ok(packet) = dhcpv6::Packet::new_checked(rest) {
+        assert_eq!(packet.message_type(), rest[0]);
+    }
+    if let Ok(packet) = wol::Packet::new_checked(rest) {
+        assert_eq!(packet.target().0, rest[6..12]);
+    }
 }
 
 /// Whether an unfragmented UDP datagram or ICMPv6 message without extension headers has a right sum; none
