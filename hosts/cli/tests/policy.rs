@@ -193,10 +193,12 @@ fn no_file_of_a_host_has_more_than_500_lines() {
     let mut files = Vec::new();
     sources(&root().join("hosts"), &mut files);
     assert!(files.len() > 200, "{} files", files.len());
+    // The test bench is no host: it has the core's limit.
+    let limit = |file: &Path| if file.starts_with(root().join("hosts/native")) { 800 } else { 500 };
     let long: Vec<String> = files
         .into_iter()
         .map(|file| (std::fs::read_to_string(&file).unwrap().lines().count(), file))
-        .filter(|(lines, _)| *lines > 500)
+        .filter(|(lines, file)| *lines > limit(file))
         .map(|(lines, file)| format!("{}: {lines}", file.display()))
         .collect();
     assert!(long.is_empty(), "{long:#?}");

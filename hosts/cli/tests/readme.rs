@@ -59,6 +59,14 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("multiboot /nomad86-bare memory=256", Elsewhere("hosts/bare", "multiboot /")),
     ("module /vmlinuz kernel console=tty0", Elsewhere("hosts/bare", "module /")),
     ("module /initrd initrd", Elsewhere("hosts/bare", "module /")),
+    (
+        "apt-get download seabios && dpkg -x seabios_*.deb .",
+        Run { more: "&& ls usr/share/seabios", says: "bios-256k.bin", told: "", code: 0 },
+    ),
+    (
+        "nomad86 run -L usr/share/seabios -cdrom debian.iso",
+        Run { more: "--display none --expect SeaBIOS --timeout 60", says: "", told: "", code: 0 },
+    ),
     ("nomad86 demo --save debian.state", Run { more: "", says: READY, told: "\u{1}s\u{1}x", code: 0 }),
     ("nomad86 snapshot info debian.state", Run { more: "", says: "RAM", told: "", code: 0 }),
     (
@@ -175,7 +183,9 @@ impl Place {
             command += &format!(" --listen 127.0.0.1:{}", free());
         }
         let path = format!("{}:{}", self.0.display(), std::env::var("PATH").unwrap());
-        let command = format!("exec {command} {more} 2>&1");
+        // What is killed is the program, where it is only one.
+        let exec = if command.contains(" && ") { "" } else { "exec " };
+        let command = format!("exec 2>&1; {exec}{command} {more}");
         let mut program = Command::new(if terminal { "script" } else { "sh" });
         if terminal {
             program.args(["--quiet", "--return", "--command", &command, "/dev/null"]);

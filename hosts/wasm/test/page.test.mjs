@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { copyFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { ok, open, start } from "./browser.mjs";
 import { address, savedState, scratch } from "./guest.mjs";
 
@@ -49,9 +48,8 @@ test("a visitor boots Debian, types, looks and takes a screenshot", { timeout: T
     assert.ok(lit > 2000, `${lit} bright pixels`);
     await page.waitForFunction(() => /M instr/.test(document.getElementById("s-speed").textContent));
     await page.screenshot({ path: join(scratch(), "page.png") });
-    if (process.env.UPDATE_SCREENSHOT) {
-        copyFileSync(join(scratch(), "page.png"), join(dirname(fileURLToPath(import.meta.url)), "../screenshot.png"));
-    }
+    const pictures = process.env.NOMAD86_PICTURES;
+    if (pictures) copyFileSync(join(scratch(), "page.png"), join(pictures, "page.png"));
     const download = page.waitForEvent("download");
     await page.click("[data-do=screenshot]");
     assert.match((await download).suggestedFilename(), /^nomad86-.*\.png$/);
