@@ -466,6 +466,11 @@ impl Cpu {
                 self.settle_stack();
                 self.settle_key();
             }
+            // In protected mode all that others change is their bit, if it has one.
+            seg::FS | seg::GS if self.protected() => {}
+            seg::ES | seg::DS
+                if self.protected()
+                    && self.seg[number].flat() == block::mode::is_flat(self.mode, number as u8) => {}
             _ => self.settle_key(),
         }
     }

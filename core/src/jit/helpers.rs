@@ -32,8 +32,17 @@ pub(super) fn hand_over(c: &mut Cpu) {
     c.jit.code_tlb = c.tlb.code_base(c.cpl == 3) as usize;
     c.jit.mixed = c.tlb.mixed_base(c.cpl == 3) as usize;
     c.jit.flags = pack(c.flags.status());
-    c.jit.stride = if c.flags.has(bit::DF) { -1 } else { 1 };
+    c.jit.stride = stride(c);
     [c.jit.entries, c.jit.jumps] = c.jit.tables[usize::from(c.mode & mode::FLAT == 0)];
+}
+
+fn stride(c: &Cpu) -> i32 {
+    if c.flags.has(bit::DF) { -1 } else { 1 }
+}
+
+/// Instructions of the budget that remain behind a block, while it runs.
+fn ahead(c: &Cpu) -> u64 {
+    c.jit.budget.max(0) as u64
 }
 
 /// Takes back what translated code had, between two blocks.
@@ -74,7 +83,14 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
     fp::before(c, i, s);
     // SAFETY: `enter` stored the words of a reference that it still borrows.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
+    let key = (c.mode, c.cpl, c.tlb_mode);
     match (i.run)(c, i, io) {
+        // Nothing that the code behind it depends on has changed, nothing waits: on by a link.
+        Ok(()) if s.through && key == (c.mode, c.cpl, c.tlb_mode) && c.undisturbed(ahead(c), io) => {
+            c.jit.stride = stride(c);
+            c.jit.flags = pack(c.flags.status());
+            return BEHIND;
+        }
         Ok(()) if c.stop_at != 0 && !s.end => {
             if s.flags_out {
                 c.jit.flags = pack(c.flags.status());

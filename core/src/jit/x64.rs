@@ -58,6 +58,8 @@ pub(super) struct Site {
     pub(super) flags_out: bool,
     /// The block ends behind it.
     pub(super) end: bool,
+    /// What translated code goes on to all the same, by a link, unless the instruction changed what that depends on.
+    pub(super) through: bool,
     /// Register files to load again behind it.
     pub(super) files: u8,
     /// Distance to the last x87 instruction before it whose pointers are not noted, or 0.

@@ -202,6 +202,7 @@ impl Emitter<'_> {
             flags_in,
             flags_out,
             end,
+            through: false,
         });
         self.sites.len() as u32 - 1
     }
@@ -236,7 +237,14 @@ impl Emitter<'_> {
     /// Lowers an instruction that is not a branch.
     pub(super) fn inst(&mut self, i: &Inst, p: Place) -> Done {
         if ends_block_in(i, self.mode) && !string::in_line(i, self.mode) {
-            return self.interpret(i, p, true);
+            let done = self.interpret(i, p, true);
+            if !goes_on(i) {
+                return done;
+            }
+            if let Some(site) = self.sites.last_mut() {
+                site.through = true;
+            }
+            return Done::Next;
         }
         self.interpreted = false;
         self.current = p.index;
@@ -421,4 +429,10 @@ impl Emitter<'_> {
             n += 1;
         }
     }
+}
+
+/// Whether an instruction at which blocks end leaves code where it is, and mostly all that it depends on as well: STI,
+/// POPF, loads of segment registers.
+fn goes_on(i: &Inst) -> bool {
+    matches!(i.row().lowering, Lowering::SegmentLoad) || matches!(i.row().mnemonic, "sti" | "popf")
 }
