@@ -1,9 +1,8 @@
 //! What translated code calls: the interpreter for one instruction, the dispatcher for a jump.
 #![allow(unsafe_code)]
 
-use super::trace::Pages;
 use super::x64::Site;
-use super::{Jit, NO_LINK, fp};
+use super::{Jit, NO_LINK, Pages, fp};
 use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
 use crate::cpu::flags::bit;
 use crate::cpu::segment::seg;

@@ -42,11 +42,33 @@ pub use memory::CodeMemory;
 pub use window::{Protection, WindowCaps, Windows};
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use trace::Pages;
-#[cfg(target_arch = "x86_64")]
 pub use x64::Jit;
 
 use crate::cpu::Stop;
+use crate::cpu::tlb::Tlb;
+#[cfg(target_arch = "x86_64")]
+use crate::memory::PhysAddr;
+
+/// Where code lies as seen from a block.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the recompiler asks"))]
+pub(crate) struct Pages<'a> {
+    /// The TLB, and whether that of the user's code.
+    pub(crate) tlb: &'a Tlb,
+    /// See [`Self::tlb`].
+    pub(crate) user: bool,
+    /// Linear address of the block.
+    pub(crate) linear: u32,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Pages<'_> {
+    /// Physical address of what lies `by` bytes from the beginning of the block's page, if it is known.
+    fn at(&self, by: i32) -> Option<PhysAddr> {
+        let linear = (self.linear & !0xFFF).wrapping_add(by as u32);
+        Some(self.tlb.code(linear, self.user)? | PhysAddr::from(linear & 0xFFF))
+    }
+}
 
 /// What translated code and the processor share; lies inside [`crate::cpu::Cpu`].
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +189,7 @@ pub enum Jit {}
 #[cfg(not(target_arch = "x86_64"))]
 #[allow(missing_docs, clippy::missing_const_for_fn)]
 mod absent {
-    use super::{CodeMemory, Jit, Stop};
+    use super::{CodeMemory, Jit, Pages, Stop};
     use crate::cpu::block::{BlockCache, Fate};
     use crate::cpu::{Cpu, Io};
     use alloc::boxed::Box;
@@ -212,13 +234,7 @@ mod absent {
         pub fn follow(&mut self, _generation: u32) {
             match *self {}
         }
-        pub(crate) fn code(
-            &mut self,
-            _: &mut BlockCache,
-            _: u32,
-            _: super::Pages<'_>,
-            _: u32,
-        ) -> Option<usize> {
+        pub(crate) fn code(&mut self, _: &mut BlockCache, _: u32, _: Pages<'_>, _: u32) -> Option<usize> {
             match *self {}
         }
         pub fn enter(
@@ -241,7 +257,9 @@ pub struct JitStats {
     pub translated: u64,
     /// Of these, together with those behind them.
     pub hot: u64,
-    /// Of these, loops.
+    /// Of these, over more than one page.
+    pub over_pages: u64,
+    /// Of those anew, loops.
     pub loops: u64,
     /// Of these, loops that do a number of rounds without looking addresses up.
     pub rounds: u64,

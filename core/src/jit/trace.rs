@@ -1,13 +1,17 @@
 //! Traces: blocks that mostly follow each other, translated as one. Where control mostly returns to the first of
 //! them, the trace is a loop that is closed inside.
+//!
+//! A trace follows calls, also to other pages, and returns to where its own calls came from. When it is entered it
+//! looks whether the other pages are where they were; where they are not, the first block's own code takes over, so
+//! that a page is fetched from only when control gets there.
 
+use super::Pages;
 use super::emit::Piece;
 use super::emit::flags::needed;
 use super::emit::string::in_line;
 use super::x64::Code;
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::run::ends_block_in;
-use crate::cpu::tlb::Tlb;
 use crate::isa::Inst;
 use crate::isa::row::flags::OSZAPC;
 use crate::isa::row::{Flags, Lowering};
@@ -29,25 +33,6 @@ const SHARE: i32 = 4;
 
 /// Pages other than the first one that a trace may lie on.
 const PAGES: usize = 3;
-
-/// Where code lies as seen from a block.
-#[derive(Clone, Copy)]
-pub(crate) struct Pages<'a> {
-    /// The TLB, and whether that of the user's code.
-    pub(crate) tlb: &'a Tlb,
-    /// See [`Self::tlb`].
-    pub(crate) user: bool,
-    /// Linear address of the block.
-    pub(crate) linear: u32,
-}
-
-impl Pages<'_> {
-    /// Physical address of what lies `by` bytes from the beginning of the block's page, if it is known.
-    fn at(&self, by: i32) -> Option<PhysAddr> {
-        let linear = (self.linear & !0xFFF).wrapping_add(by as u32);
-        Some(self.tlb.code(linear, self.user)? | PhysAddr::from(linear & 0xFFF))
-    }
-}
 
 /// How often blocks were entered.
 #[derive(Clone, Copy)]

@@ -1,13 +1,13 @@
 //! Translation of one block, or of a trace.
 
-use super::NO_LINK;
 use super::asm::{Asm, Label, Rm, Spread};
 use super::emit::flags::Where;
 use super::emit::{Alone, Done, Emitter, Files, Jump, Place, Return};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
-use super::trace::{Heat, Known, Pages, Successors, Trace};
+use super::trace::{Heat, Known, Successors, Trace};
 use super::x64::{Code, Jit, Link, Note, PATCHES, PatchKind, place};
+use super::{NO_LINK, Pages};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::isa::row::flags::OSZAPC;
@@ -168,6 +168,7 @@ impl Jit {
         }
         self.stats.translated += 1;
         self.stats.hot += u64::from(hot);
+        self.stats.over_pages += u64::from(!trace.pages.is_empty());
         self.stats.loops += u64::from(trace.closed);
     }
 

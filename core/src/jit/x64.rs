@@ -4,8 +4,7 @@
 use super::asm::{Asm, Spread};
 use super::emit::flags::effects;
 use super::thunks::Thunks;
-use super::trace::Pages;
-use super::{CodeMemory, JitStats, NO_LINK, fp, helpers, plan};
+use super::{CodeMemory, JitStats, NO_LINK, Pages, fp, helpers, plan};
 use crate::cpu::block::{BlockCache, Fate, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
 use crate::cpu::{Cpu, Io, Stop};

@@ -40,6 +40,7 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
         let jit = recompiler.stats();
         line("blocks translated", jit.translated);
         line("of these anew, with those behind them", jit.hot);
+        line("of these over more than one page", jit.over_pages);
         line("of these loops", jit.loops);
         line("of these loops that count rounds", jit.rounds);
         line("microseconds of the longest translation", jit.longest / 1000);

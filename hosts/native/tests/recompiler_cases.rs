@@ -506,3 +506,65 @@ fn patched_immediates_counts_and_targets_are_followed() {
     let translated = pair.counts.blocks;
     assert!(revived > 50 && translated < 100, "{revived} times in place, {translated} blocks translated");
 }
+
+/// A loop that calls a function on the next page, which calls one on the page behind that, `rounds` times in ECX. In
+/// between the page of the first becomes another, the code of the second is overwritten, and it returns elsewhere.
+fn over_pages(alias: bool) -> Program {
+    /// Where the page table is mapped.
+    const TABLE: u32 = 0x10_0000;
+    let (first, second, table) = (CODE + PAGE + 0x40, CODE + 2 * PAGE + 0x80, 0xA000);
+    let mut body = code(&[&[0xBC], &le(DATA + PAGE), &[0xB9], &le(400)]); // mov esp, …; mov ecx, 400
+    let start = body.len() as u32;
+    let call = |at: u32, to: u32| [vec![0xE8], le(to.wrapping_sub(at + 5)).to_vec()].concat();
+    body.extend(call(CODE + start, first));
+    body.extend([0x81, 0xF9].iter().copied().chain(le(200))); // cmp ecx, 200
+    body.extend([0x75, 17]); // jne over
+    body.extend(
+        [0xC7, 0x05].iter().copied().chain(le(TABLE + 4 * (first >> 12))).chain(le((CODE + 3 * PAGE) | 7)),
+    );
+    body.extend([0x0F, 0x01, 0x3D].iter().copied().chain(le(first & !0xFFF))); // invlpg
+    body.extend([0x83, 0xF9, 100, 0x75, 7]); // cmp ecx, 100; jne over
+    body.extend([0xC6, 0x05].iter().copied().chain(le(second + 5)).chain([7])); // mov byte [imm of the second], 7
+    body.extend([0x49, 0x0F, 0x85]); // dec ecx; jnz
+    let behind = body.len() as u32 + 4;
+    body.extend(le(start.wrapping_sub(behind)));
+    body.push(0xF4);
+    let function = |by: u32| {
+        code(&[
+            &[0x53, 0x05], // push ebx; add eax, imm32
+            &le(by),
+            &call(first + 6, second),
+            &[0x40, 0x5B, 0xC3], // inc eax; pop ebx; ret
+        ])
+    };
+    let callee = code(&[
+        &[0x83, 0xD6, 0, 0x83, 0xC6, 3],          // adc esi, 0; add esi, 3
+        &[0x89, 0xCA, 0x83, 0xE2, 0x1F, 0x75, 3], // mov edx, ecx; and edx, 1Fh; jnz over
+        &[0xFF, 0x04, 0x24],                      // inc dword [esp]: over the INC EAX
+        &[0xC3],
+    ]);
+    let pieces: [(u32, &[u8]); 4] =
+        [(CODE, &body), (first, &function(1)), (second, &callee), (first + 2 * PAGE, &function(0x100))];
+    let mut program = Program::written(&pieces).with_paging();
+    program.pages.push((TABLE, table | 7));
+    if alias {
+        // The same code entered where other pages lie around it, too.
+        program.entry = ALIAS;
+        program.starts = vec![ALIAS];
+    }
+    program
+}
+
+#[test]
+fn calls_over_pages_that_change_are_followed() {
+    let skipped = 400 / 32;
+    let sum = 201 + 199 * 0x100 + 400 - skipped;
+    both("over_pages", &over_pages(false), eax(sum));
+    both("over_pages", &Program { precise: true, ..over_pages(false) }, eax(sum));
+    // There, all of it is reached through the other mapping, whose pages do not change.
+    both("over_pages", &over_pages(true), eax(400 + 400 - skipped));
+    let Ok(mut pair) = Lockstep::new() else { return };
+    pair.run(&Program { precise: false, ..over_pages(false) }, Disturbances::NONE).unwrap();
+    let traces: u64 = pair.jits.iter().map(|jit| jit.stats.over_pages).sum();
+    assert!(traces > 0, "no trace leads over pages");
+}
