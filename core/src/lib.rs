@@ -57,6 +57,8 @@ pub mod firmware;
 pub mod fpu;
 pub mod host;
 pub mod isa;
+/// [`Cpu`]: crate::cpu::Cpu
+/// [`Shared::code_page`]: crate::jit::Shared::code_page
 pub mod jit;
 pub mod machine;
 pub mod memory;

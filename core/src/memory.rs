@@ -524,7 +524,7 @@ impl Memory {
         }
     }
 
-    /// Whether code was overwritten since [`Self::take_code_writes`].
+    /// Whether code was overwritten since the last of them was taken.
     #[must_use]
     pub const fn code_written(&self) -> bool {
         self.code_write_count != 0 || self.code_overflow

@@ -1,6 +1,6 @@
 //! Starting kernels without a boot disk.
 //!
-//! A kernel is taken apart once ([`Plan`]). With a BIOS, an option ROM of ours ([`rom`]) loads the parts
+//! A kernel is taken apart once (`Plan`). With a BIOS, an option ROM of ours (`rom`) loads the parts
 //! through fw_cfg when the BIOS boots it. Without one, [`place`] writes them to memory and says with which
 //! registers the CPU begins.
 //!

@@ -9,7 +9,7 @@ use super::{Cpu, Io, Run, Stop, Trap, event, flags};
 use crate::isa::decode::{DecodeError, MAX_LEN, decode};
 use crate::isa::row::Lowering;
 use crate::isa::{Inst, Operand};
-use crate::jit::{Jit, NO_LINK};
+use crate::jit::{Jit, NO_LINK, Pages};
 use crate::memory::{PAGE, PhysAddr, Target};
 
 impl Cpu {
@@ -80,7 +80,9 @@ impl Cpu {
         let left = limit - self.count;
         if let Some(jit) = jit
             && left >= u64::from(block.count)
-            && let Some(code) = jit.code(cache, number, s.base.wrapping_add(self.eip), NO_LINK)
+            && let pages =
+                (Pages { tlb: &self.tlb, user: self.cpl == 3, linear: s.base.wrapping_add(self.eip) })
+            && let Some(code) = jit.code(cache, number, pages, NO_LINK)
             && left >= jit.instructions(number)
         {
             return jit.enter(self, cache, code, limit, io);

@@ -5,7 +5,7 @@
 //!
 //! The timer chip notes how its output goes on whenever that changes; a sample is the exact share of its time
 //! that the output was high, so that tones above the sample rate and pulse-width-modulated speech sound as
-//! they should. The queue is bounded: whoever changes the output faster than [`EVENTS`] times a chunk is
+//! they should. The queue is bounded: whoever changes the output faster than `EVENTS` times a chunk is
 //! heard less exactly.
 
 use super::pit::{HERTZ, Wave};

@@ -37,6 +37,26 @@ pub(super) struct Asm {
     fixups: Vec<(usize, Label)>,
     /// Position of a rel32 and the offset in code memory that it refers to.
     pub(super) outside: Vec<(usize, usize)>,
+    /// Position from which on code is rarely executed.
+    cold: usize,
+}
+
+/// Where the two parts of a buffer lie in code memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Spread {
+    /// Offset of what is executed.
+    pub(super) hot: usize,
+    /// Offset of what is rarely executed.
+    pub(super) cold: usize,
+    /// Position in the buffer at which the second part begins.
+    pub(super) split: usize,
+}
+
+impl Spread {
+    /// Offset in code memory of a position in the buffer.
+    pub(super) const fn of(self, position: usize) -> usize {
+        if position < self.split { self.hot + position } else { self.cold + position - self.split }
+    }
 }
 
 impl Asm {
@@ -46,6 +66,7 @@ impl Asm {
             labels: Vec::with_capacity(1024),
             fixups: Vec::with_capacity(2048),
             outside: Vec::with_capacity(512),
+            cold: UNBOUND,
         }
     }
 
@@ -54,6 +75,17 @@ impl Asm {
         self.labels.clear();
         self.fixups.clear();
         self.outside.clear();
+        self.cold = UNBOUND;
+    }
+
+    /// What follows is rarely executed. Control does not run into it.
+    pub(super) fn begin_cold(&mut self) {
+        self.cold = self.bytes.len();
+    }
+
+    /// Position at which the rarely executed part begins.
+    pub(super) fn split(&self) -> usize {
+        self.cold.min(self.bytes.len())
     }
 
     pub(super) fn at(&self) -> usize {
@@ -115,6 +147,14 @@ impl Asm {
         self.push_i32(0);
     }
 
+    /// Jcc rel32 to an offset in code memory.
+    pub(super) fn jcc_outside(&mut self, condition: u8, to: usize) {
+        self.push(0x0F);
+        self.push(0x80 | condition & 15);
+        self.outside.push((self.bytes.len(), to));
+        self.push_i32(0);
+    }
+
     /// CALL rel32 to an offset in code memory.
     pub(super) fn call_outside(&mut self, to: usize) {
         self.push(0xE8);
@@ -122,14 +162,14 @@ impl Asm {
         self.push_i32(0);
     }
 
-    /// Fills in all references for code that will lie at `base`.
-    pub(super) fn finish(&mut self, base: usize) {
+    /// Fills in all references for code that will lie there.
+    pub(super) fn finish(&mut self, spread: Spread) {
         for &(at, label) in &self.fixups {
-            let rel = self.labels[label.0].wrapping_sub(at + 4) as i32;
+            let rel = spread.of(self.labels[label.0]).wrapping_sub(spread.of(at) + 4) as i32;
             self.bytes[at..at + 4].copy_from_slice(&rel.to_le_bytes());
         }
         for &(at, to) in &self.outside {
-            let rel = to.wrapping_sub(base + at + 4) as i32;
+            let rel = to.wrapping_sub(spread.of(at) + 4) as i32;
             self.bytes[at..at + 4].copy_from_slice(&rel.to_le_bytes());
         }
     }

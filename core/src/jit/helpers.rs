@@ -1,6 +1,7 @@
 //! What translated code calls: the interpreter for one instruction, the dispatcher for a jump.
 #![allow(unsafe_code)]
 
+use super::trace::Pages;
 use super::x64::Site;
 use super::{Jit, NO_LINK, fp};
 use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
@@ -188,7 +189,8 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
                     break Ok(None);
                 }
                 let linear = cs.base.wrapping_add(c.eip);
-                if let Some(code) = jit.code(cache, number, linear, link) {
+                let pages = Pages { tlb: &c.tlb, user: c.cpl == 3, linear };
+                if let Some(code) = jit.code(cache, number, pages, link) {
                     break Ok(Some(code));
                 }
                 // Not hot enough yet: interpreted here, since what it leads to mostly is.

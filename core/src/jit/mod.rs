@@ -42,6 +42,8 @@ pub use memory::CodeMemory;
 pub use window::{Protection, WindowCaps, Windows};
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) use trace::Pages;
+#[cfg(target_arch = "x86_64")]
 pub use x64::Jit;
 
 use crate::cpu::Stop;
@@ -191,10 +193,10 @@ mod absent {
         pub fn clear(&mut self) {
             match *self {}
         }
-        pub fn visit(&self, _: impl FnMut(u32, usize, &[u8])) {
+        pub fn visit(&self, _: impl FnMut(u32, [(usize, &[u8]); 2])) {
             match *self {}
         }
-        pub fn host_code(&self, _: u32) -> Option<(usize, &[u8])> {
+        pub fn host_code(&self, _: u32) -> Option<[(usize, &[u8]); 2]> {
             match *self {}
         }
         pub fn interpreted(&self, _: impl FnMut(&'static str, u64)) {
@@ -210,7 +212,13 @@ mod absent {
         pub fn follow(&mut self, _generation: u32) {
             match *self {}
         }
-        pub fn code(&mut self, _: &mut BlockCache, _: u32, _: u32, _: u32) -> Option<usize> {
+        pub(crate) fn code(
+            &mut self,
+            _: &mut BlockCache,
+            _: u32,
+            _: super::Pages<'_>,
+            _: u32,
+        ) -> Option<usize> {
             match *self {}
         }
         pub fn enter(

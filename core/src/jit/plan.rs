@@ -376,6 +376,9 @@ impl Walk {
             L::Nop | L::Test | L::Jump | L::JumpCc | L::JumpIndirect => {}
             L::Push if wide => self.add(ESP, -4),
             L::CallNear | L::CallIndirect if wide => self.add(ESP, -4),
+            L::Return if wide => {
+                self.add(ESP, 4 + if row.operands[0] == Operand::Iw { i.imm as i32 } else { 0 });
+            }
             L::Pop if wide => {
                 self.add(ESP, 4);
                 self.forget(i.reg[0]);

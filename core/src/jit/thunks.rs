@@ -267,7 +267,7 @@ impl Jit {
         dynasm!(a ; .arch x64 ; add rsp, 8 ; cmp eax, 2);
         a.jcc(4, resume);
         a.jmp(leave);
-        let base = self.place();
+        let base = self.place().hot;
         t.string.iter_mut().flatten().flatten().for_each(|offset| *offset += base);
         let fp = &mut t.fp;
         for offset in [

@@ -7,10 +7,11 @@ use super::emit::string::in_line;
 use super::x64::Code;
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::run::ends_block_in;
+use crate::cpu::tlb::Tlb;
 use crate::isa::Inst;
 use crate::isa::row::flags::OSZAPC;
 use crate::isa::row::{Flags, Lowering};
-use crate::memory::PAGE;
+use crate::memory::{PAGE, PhysAddr};
 use alloc::vec::Vec;
 
 /// How far the search for a reader of flags follows jumps: to the next block, so that flags that it reads or
@@ -26,6 +27,28 @@ const LONG: usize = 16;
 /// A block follows when it was entered at least one of so many times that the one before it was.
 const SHARE: i32 = 4;
 
+/// Pages other than the first one that a trace may lie on.
+const PAGES: usize = 3;
+
+/// Where code lies as seen from a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Pages<'a> {
+    /// The TLB, and whether that of the user's code.
+    pub(crate) tlb: &'a Tlb,
+    /// See [`Self::tlb`].
+    pub(crate) user: bool,
+    /// Linear address of the block.
+    pub(crate) linear: u32,
+}
+
+impl Pages<'_> {
+    /// Physical address of what lies `by` bytes from the beginning of the block's page, if it is known.
+    fn at(&self, by: i32) -> Option<PhysAddr> {
+        let linear = (self.linear & !0xFFF).wrapping_add(by as u32);
+        Some(self.tlb.code(linear, self.user)? | PhysAddr::from(linear & 0xFFF))
+    }
+}
+
 /// How often blocks were entered.
 #[derive(Clone, Copy)]
 pub(super) struct Heat<'a> {
@@ -35,6 +58,8 @@ pub(super) struct Heat<'a> {
     pub(super) left: &'a [i32],
     /// What is translated.
     pub(super) blocks: &'a [Code],
+    /// What lies where, if the trace may leave its page.
+    pub(super) pages: Option<Pages<'a>>,
 }
 
 /// Blocks that follow each other.
@@ -47,6 +72,8 @@ pub(super) struct Trace {
     pub(super) closed: bool,
     /// Control leaves such a loop after few rounds.
     pub(super) short: bool,
+    /// Pages that it lies on besides its first: their distance from that, and what they are.
+    pub(super) pages: Vec<(i32, PhysAddr)>,
 }
 
 impl Piece {
@@ -64,55 +91,81 @@ impl Trace {
             insts: Vec::with_capacity(MAX_BLOCK),
             closed: false,
             short: false,
+            pages: Vec::with_capacity(PAGES),
         };
-        trace.push(cache, number);
+        let first = (cache.block(number).phys & 0xFFF) as i32;
+        trace.push(cache, number, first);
         let Some(heat) = heat else { return trace };
         let head = cache.block(number);
-        let mut last = number;
+        let (mut last, mut at) = (number, trace.pieces[0].offset);
         let mut left = 0;
+        let mut calls = Calls::default();
         loop {
             let block = cache.block(last);
             if block.second.is_some() {
                 return trace;
             }
-            let at =
-                |offset: i32| peek(cache, block, offset).filter(|&found| cache.block(found).second.is_none());
-            let (first, second) = ways(cache.insts(last), block);
-            let ways = [first.and_then(at), second.and_then(at)];
-            let elsewhere = |on: u32| -> i32 {
-                ways.into_iter().flatten().filter(|&n| n != on).map(|n| heat.entered(n)).sum()
+            let there = |offset: i32| {
+                let found = if (0..PAGE as i32).contains(&offset) {
+                    peek(cache, head, offset)
+                } else if head.mode & mode::FLAT != 0 {
+                    cache.peek(heat.pages?.at(offset)?, head.mode & !mode::ALONE, head.home)
+                } else {
+                    None
+                };
+                found.filter(|&found| cache.block(found).second.is_none()).map(|found| (found, offset))
             };
-            if ways.contains(&Some(number)) {
+            let (first, second) = calls.ways(cache.insts(last), head, at, block.len.into());
+            let ways = [first.and_then(there), second.and_then(there)];
+            let elsewhere = |on: u32| -> i32 {
+                ways.into_iter().flatten().filter(|&(n, _)| n != on).map(|(n, _)| heat.entered(n)).sum()
+            };
+            let start = trace.pieces[0].offset;
+            if ways.contains(&Some((number, start))) {
                 left += elsewhere(number);
                 trace.closed = true;
                 trace.short = left > heat.entered(number) / ROUNDS;
                 return trace;
             }
-            let Some(next) = ways.into_iter().flatten().max_by_key(|&n| heat.entered(n)) else {
+            let Some((next, on)) = ways.into_iter().flatten().max_by_key(|&(n, _)| heat.entered(n)) else {
                 return trace;
             };
             let lukewarm = heat.entered(next) < heat.entered(last) / SHARE;
             let full = trace.pieces.len() == PIECES
                 || trace.insts.len() + usize::from(cache.block(next).count) > MAX_BLOCK;
-            // A loop is left to itself, and so is what has its own trace when this one is long enough.
+            // A loop is left to itself, and so is what has its own trace when this one is long enough, and what
+            // is overwritten in a way that can be patched in place.
             let code = &heat.blocks[next as usize];
             let own = code.closed
+                || head.varies
+                || cache.block(next).varies
                 || code.hot && trace.insts.len() >= LONG
                 || trace.pieces.iter().any(|piece| piece.block == next);
-            if lukewarm || full || own || cache.block(next).mode != head.mode {
+            let page = (on & !0xFFF, cache.block(next).phys & !0xFFF);
+            let new = page.0 != 0 && !trace.pages.contains(&page);
+            if lukewarm
+                || full
+                || own
+                || new && trace.pages.len() == PAGES
+                || cache.block(next).mode != head.mode
+            {
                 return trace;
             }
+            if new {
+                trace.pages.push(page);
+            }
             left += elsewhere(next);
-            trace.push(cache, next);
-            last = next;
+            calls.follow(cache.insts(last), at + i32::from(block.len));
+            trace.push(cache, next, on);
+            (last, at) = (next, on);
         }
     }
 
-    fn push(&mut self, cache: &BlockCache, number: u32) {
+    fn push(&mut self, cache: &BlockCache, number: u32, offset: i32) {
         let (block, insts) = (cache.block(number), cache.insts(number));
         self.pieces.push(Piece {
             block: number,
-            offset: (block.phys & 0xFFF) as u32,
+            offset,
             len: u32::from(block.len),
             start: self.insts.len() as u32,
             count: insts.len() as u32,
@@ -138,18 +191,25 @@ impl Trace {
         known: &mut Known,
         mut each: impl FnMut(usize, Flags),
     ) -> Flags {
-        let mut behind = None;
+        let mut behind: Option<(Flags, &[Inst])> = None;
         for piece in self.pieces.iter().rev() {
             let insts = &self.insts[piece.range()];
             let block = cache.block(piece.block);
+            let single = insts.last().is_some_and(|last| {
+                matches!(last.row().lowering, Lowering::Jump | Lowering::CallNear)
+                    || !ends_block_in(last, block.mode)
+            });
             let after = match behind {
                 None => live_out(cache, block, insts, DEPTH, known),
-                // Whatever the next one reads or lets through, and what those read that control may leave to.
-                Some(next) => next | live_out(cache, block, insts, DEPTH, known),
+                // What the next one reads or lets through.
+                Some((next, ahead)) if single => next | needed(ahead, OSZAPC, |_, _| ()),
+                // And what those read that control may leave to.
+                Some((next, _)) => next | live_out(cache, block, insts, DEPTH, known),
             };
-            behind = Some(needed(insts, after, |n, flags| each(piece.start as usize + n, flags)));
+            let before = needed(insts, after, |n, flags| each(piece.start as usize + n, flags));
+            behind = Some((before, insts));
         }
-        behind.unwrap_or(OSZAPC)
+        behind.map_or(OSZAPC, |(before, _)| before)
     }
 }
 
@@ -159,18 +219,42 @@ impl Heat<'_> {
     }
 }
 
-/// Offsets in the page at which control goes on behind a block, as far as they are fixed and a trace may follow.
-fn ways(insts: &[Inst], block: &Block) -> (Option<i32>, Option<i32>) {
-    let Some(last) = insts.last() else { return (None, None) };
-    let Some(Successors { next, target }) = Successors::of(block, block.phys as u32, block.len.into(), last)
-    else {
-        return (None, None);
-    };
-    match last.row().lowering {
-        Lowering::Jump | Lowering::CallNear => (Some(target), None),
-        Lowering::JumpCc => (Some(next), Some(target)),
-        Lowering::String if in_line(last, block.mode) => (Some(next), None),
-        _ => (None, None),
+/// Where the calls of a trace return to.
+#[derive(Default)]
+struct Calls {
+    to: [i32; PIECES],
+    depth: usize,
+}
+
+impl Calls {
+    /// Distances from the first block's page at which control goes on behind `len` bytes at `at`, as far as they are
+    /// fixed and a trace may follow.
+    fn ways(&self, insts: &[Inst], head: &Block, at: i32, len: u32) -> (Option<i32>, Option<i32>) {
+        let Some(last) = insts.last() else { return (None, None) };
+        let Some(Successors { next, target }) = Successors::of(head, at, len, last) else {
+            return (None, None);
+        };
+        match last.row().lowering {
+            Lowering::Jump | Lowering::CallNear => (Some(target), None),
+            Lowering::JumpCc => (Some(next), Some(target)),
+            Lowering::String if in_line(last, head.mode) => (Some(next), None),
+            Lowering::Return if head.mode & mode::FLAT != 0 => {
+                (self.depth.checked_sub(1).map(|top| self.to[top]), None)
+            }
+            _ => (None, None),
+        }
+    }
+
+    /// Control goes on behind code that ends at `end`.
+    fn follow(&mut self, insts: &[Inst], end: i32) {
+        match insts.last().map(|last| last.row().lowering) {
+            Some(Lowering::CallNear) if self.depth < PIECES => {
+                self.to[self.depth] = end;
+                self.depth += 1;
+            }
+            Some(Lowering::Return) => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
     }
 }
 
@@ -202,7 +286,7 @@ fn peek(cache: &BlockCache, from: &Block, offset: i32) -> Option<u32> {
     cache.peek(from.phys & !0xFFF | u64::from(offset as u32), from.mode & !mode::ALONE, home)
 }
 
-/// Where control goes behind code, as offsets from its page.
+/// Where control goes behind code, as distances from the beginning of the page of the first block.
 pub(super) struct Successors {
     /// Straight on.
     pub(super) next: i32,
@@ -211,19 +295,18 @@ pub(super) struct Successors {
 }
 
 impl Successors {
-    /// Those of `len` bytes at `offset` in a block's page that end with `last`; none when a branch leads out of its
-    /// segment, or is of a size that is left to the interpreter.
-    pub(super) fn of(block: &Block, offset: u32, len: u32, last: &Inst) -> Option<Self> {
+    /// Those of `len` bytes `offset` bytes from the beginning of a block's page that end with `last`; none when a
+    /// branch leads out of its segment, or is of a size that is left to the interpreter.
+    pub(super) fn of(block: &Block, offset: i32, len: u32, last: &Inst) -> Option<Self> {
         let flow = last.row().lowering.is_flow();
-        let offset = offset & 0xFFF;
         if block.mode & mode::FLAT != 0 {
-            let next = (offset + len) as i32;
+            let next = offset.wrapping_add(len as i32);
             let target = next.wrapping_add(last.imm as i32);
             return (!flow || !last.oper16()).then_some(Self { next, target });
         }
         let home = block.home;
         let page = home.linear() & !0xFFF;
-        let next = (page | offset).wrapping_sub(home.base).wrapping_add(len);
+        let next = (page | offset as u32 & 0xFFF).wrapping_sub(home.base).wrapping_add(len);
         let target = next.wrapping_add(last.imm) & if last.oper16() { 0xFFFF } else { u32::MAX };
         if flow && target > home.limit {
             return None;
@@ -240,7 +323,8 @@ impl Successors {
 fn live_out(cache: &BlockCache, block: &Block, insts: &[Inst], depth: u32, known: &mut Known) -> Flags {
     use Lowering as L;
     let Some(last) = insts.last() else { return OSZAPC };
-    let Some(Successors { next, target }) = Successors::of(block, block.phys as u32, block.len.into(), last)
+    let Some(Successors { next, target }) =
+        Successors::of(block, block.phys as i32 & 0xFFF, block.len.into(), last)
     else {
         return OSZAPC;
     };

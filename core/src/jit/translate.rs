@@ -1,17 +1,17 @@
 //! Translation of one block, or of a trace.
 
 use super::NO_LINK;
-use super::asm::{Asm, Label, Rm};
+use super::asm::{Asm, Label, Rm, Spread};
 use super::emit::flags::Where;
-use super::emit::{Alone, Done, Emitter, Files, Jump, Place};
+use super::emit::{Alone, Done, Emitter, Files, Jump, Place, Return};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
-use super::trace::{Heat, Known, Successors, Trace};
+use super::trace::{Heat, Known, Pages, Successors, Trace};
 use super::x64::{Code, Jit, Link, Note, PATCHES, PatchKind, place};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
-use crate::isa::row::Flags;
 use crate::isa::row::flags::OSZAPC;
+use crate::isa::row::{Flags, Lowering};
 use crate::memory::PAGE;
 use alloc::vec::Vec;
 use dynasm::dynasm;
@@ -24,10 +24,12 @@ struct Exit {
     rest: u32,
     /// The flags are in memory, or nobody needs them.
     saved: bool,
-    /// Bound where the way out begins.
-    stub: Label,
-    /// Position of the rel32 that leads there.
+    /// Bound where the way out begins, once that has been emitted.
+    way: Option<Label>,
+    /// Position of the rel32 to be linked.
     at: usize,
+    /// Bound where that leads while it is not.
+    stub: Label,
     /// It leads to another page.
     cross: bool,
     /// Position of the rel32 of the last way out.
@@ -35,15 +37,27 @@ struct Exit {
 }
 
 impl Jit {
-    /// Translates a block, for which there is room; with those behind it when it was entered often enough.
-    pub(super) fn translate(&mut self, cache: &BlockCache, number: u32) {
+    /// Translates a block, for which there is room; with those behind it when it was entered often enough. `plain` is
+    /// its code without those, if there is such.
+    pub(super) fn translate(
+        &mut self,
+        cache: &BlockCache,
+        number: u32,
+        pages: Pages<'_>,
+        plain: Option<Code>,
+    ) {
         let block = *cache.block(number);
         let alone = block.mode & mode::ALONE != 0;
         let hot = !alone && self.until_hot[number as usize] < 0;
         let trace = Trace::new(
             cache,
             number,
-            hot.then_some(Heat { hot: self.hot, left: &self.until_hot, blocks: &self.blocks }),
+            hot.then_some(Heat {
+                hot: self.hot,
+                left: &self.until_hot,
+                blocks: &self.blocks,
+                pages: plain.map(|_| pages),
+            }),
         );
         let insts = &trace.insts[..];
         let count = insts.len();
@@ -51,14 +65,22 @@ impl Jit {
         let mut live = [OSZAPC; MAX_BLOCK];
         let live_in =
             if self.precise { OSZAPC } else { trace.flags(cache, &mut known, |n, flags| live[n] = flags) };
+        // Where a trace finds another of its pages elsewhere, the block's own code takes over.
+        let plain = if trace.pages.is_empty() { None } else { plain };
         let mut at = [0; MAX_BLOCK];
         for piece in &trace.pieces {
             for n in piece.range() {
-                at[n] = piece.offset as i32 + i32::from(insts[n].end) - i32::from(insts[n].len);
+                at[n] = piece.offset + i32::from(insts[n].end) - i32::from(insts[n].len);
             }
         }
-        let code =
-            Translation { trace: &trace, block: &block, live: &live[..count], live_in, at: &at[..count] };
+        let code = Translation {
+            trace: &trace,
+            block: &block,
+            live: &live[..count],
+            live_in,
+            at: &at[..count],
+            plain,
+        };
         // Accesses share lookups where offsets are linear addresses.
         const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
         let shares = block.mode & SHARES == SHARES;
@@ -92,31 +114,30 @@ impl Jit {
             break;
         }
         let Some(Made { alone_ways, exits, labels }) = made else { return };
-        let positions = [labels.lookup, labels.direct, labels.saved].map(|l| self.asm.position(l) as u32);
-        let alone_stubs: Vec<u32> = alone_ways.iter().map(|way| self.asm.position(way.stub) as u32).collect();
-        let stubs: Vec<u32> = exits.iter().map(|exit| self.asm.position(exit.stub) as u32).collect();
-        let base = self.place() as u32;
-        let patches = self.keep_patches(number, patches, base);
-        for (way, stub) in alone_ways.iter().zip(alone_stubs) {
+        let spread = self.place();
+        let of = |position: usize| spread.of(position) as u32;
+        let links = (self.links.len() + alone_ways.len()) as u32;
+        let patches = self.keep_patches(number, patches, spread, links);
+        for way in &alone_ways {
             self.links.push(Link {
-                at: base + way.at as u32,
-                stub: base + stub,
-                cross: false,
-                tail: base + way.tail as u32,
+                at: of(way.at),
+                stub: of(self.asm.position(way.stub)),
+                cross: way.cross,
+                tail: of(way.tail),
                 saved: true,
                 linked: false,
-                phys: block.phys & !0xFFF | (way.target as u64 & 0xFFF),
+                phys: if way.cross { 0 } else { block.phys & !0xFFF } | (way.target as u64 & 0xFFF),
                 next: NO_LINK,
                 to: 0,
             });
         }
-        for (exit, stub) in exits.iter().zip(stubs) {
+        for exit in &exits {
             let page = if exit.cross { 0 } else { block.phys & !0xFFF };
             self.links.push(Link {
-                at: base + exit.at as u32,
-                stub: base + stub,
+                at: of(exit.at),
+                stub: of(self.asm.position(exit.stub)),
                 cross: exit.cross,
-                tail: base + exit.tail as u32,
+                tail: of(exit.tail),
                 saved: exit.saved,
                 linked: false,
                 phys: page | (exit.target as u64 & 0xFFF),
@@ -125,9 +146,11 @@ impl Jit {
             });
         }
         self.blocks[number as usize] = Code {
-            lookup: base + positions[0],
-            direct: base + positions[1],
-            saved: base + positions[2],
+            lookup: of(self.asm.position(labels.lookup)),
+            direct: of(self.asm.position(labels.direct)),
+            saved: of(self.asm.position(labels.saved)),
+            plain: of(self.asm.position(labels.plain)),
+            live_in: live_in != 0,
             total: count as u32,
             hot,
             closed: trace.closed,
@@ -148,11 +171,14 @@ impl Jit {
         self.stats.loops += u64::from(trace.closed);
     }
 
-    /// The patches from `first` on belong to a block's code at `base`. Gives where they are: where those of its last
+    /// The patches from `first` on belong to a block's code, whose ways out have the links from `links` on. Gives where they are: where those of its last
     /// code were, if they fit there.
-    fn keep_patches(&mut self, number: u32, first: usize, base: u32) -> (u32, u32) {
+    fn keep_patches(&mut self, number: u32, first: usize, spread: Spread, links: u32) -> (u32, u32) {
         for patch in &mut self.patches[first..] {
-            patch.at += base;
+            patch.at = spread.of(patch.at as usize) as u32;
+            if let PatchKind::Target(link) = &mut patch.kind {
+                *link += links;
+            }
         }
         let count = self.patches.len() - first;
         let (place, room) = self.blocks[number as usize].patches;
@@ -172,7 +198,7 @@ impl Jit {
         counter: Option<u32>,
         patchable: bool,
     ) -> Option<Made> {
-        let Translation { trace, block, live, live_in, at } = *code;
+        let Translation { trace, block, live, live_in, at, .. } = *code;
         let insts = &trace.insts[..];
         let count = insts.len();
         self.asm.clear();
@@ -193,6 +219,7 @@ impl Jit {
             plan,
             looked_up: 0,
             alone: Vec::new(),
+            astray: Vec::new(),
             first_link: self.links.len(),
             precise: self.precise,
             flags: Where::MEMORY,
@@ -204,7 +231,7 @@ impl Jit {
             amd: self.host.1,
         };
         let labels = Labels::new(w.asm);
-        w.entries(&labels, block, live_in, counter);
+        w.entries(&labels, code, counter);
         w.look_up_early(trace.closed);
         let early = trace.early_files();
         if early != 0 {
@@ -227,7 +254,12 @@ impl Jit {
                 if i.row().lowering.is_flow() {
                     w.current = n as u32;
                     w.note_pointers();
-                    jumps = w.branch(i, p, to.as_ref());
+                    let on = match follower {
+                        Some(follower) => Some(Return { to: follower.offset, rest: count as u32 - end }),
+                        None if trace.closed => Some(Return { to: trace.pieces[0].offset, rest: 0 }),
+                        None => None,
+                    };
+                    jumps = w.branch(i, p, to.as_ref(), on);
                 } else if w.inst(i, p) == Done::Ended {
                     jumps.clear();
                 }
@@ -238,10 +270,10 @@ impl Jit {
             let needed = live[end as usize - 1];
             match follower {
                 Some(follower) => {
-                    w.side_exit(&jumps, follower.offset as i32, count as u32 - end, needed, &mut exits);
+                    w.side_exit(&jumps, follower.offset, count as u32 - end, needed, &mut exits);
                 }
                 None if trace.closed => {
-                    w.side_exit(&jumps, trace.pieces[0].offset as i32, 0, needed, &mut exits);
+                    w.side_exit(&jumps, trace.pieces[0].offset, 0, needed, &mut exits);
                     let held =
                         hoisted == 0 || (plan.stable || plan.rounds) && w.looked_up & hoisted == hoisted;
                     let ready = w.files.loaded & early == early && held;
@@ -270,8 +302,10 @@ struct Translation<'a> {
     /// Flags needed behind each instruction, and before the first.
     live: &'a [Flags],
     live_in: Flags,
-    /// Offsets of the instructions in their page.
+    /// Distances of the instructions from the beginning of the block's page.
     at: &'a [i32],
+    /// The block's own code.
+    plain: Option<Code>,
 }
 
 /// What was emitted, besides the code.
@@ -286,6 +320,8 @@ struct Labels {
     lookup: Label,
     direct: Label,
     saved: Label,
+    /// Behind what counts entries, with the flags in memory.
+    plain: Label,
     /// Where a loop begins: behind the budget check.
     top: Label,
     /// The same, with everything looked up and loaded that is before its first instruction.
@@ -305,6 +341,7 @@ impl Labels {
             lookup: a.label(),
             direct: a.label(),
             saved: a.label(),
+            plain: a.label(),
             top: a.label(),
             body: a.label(),
             budget_out: a.label(),
@@ -317,7 +354,8 @@ impl Labels {
 
 impl Emitter<'_> {
     /// The entries, the budget check, and the shared lookup if that can be made here.
-    fn entries(&mut self, l: &Labels, block: &Block, live_in: Flags, counter: Option<u32>) {
+    fn entries(&mut self, l: &Labels, code: &Translation<'_>, counter: Option<u32>) {
+        let Translation { trace, block, live_in, plain, .. } = *code;
         let offset = (block.phys & 0xFFF) as i32;
         let (code_page_at, tlb) = (self.o.code_page, self.o.code_tlb);
         let page = code_page(block.phys) as i32;
@@ -342,11 +380,12 @@ impl Emitter<'_> {
                 ; cmp DWORD [r10 + r9 * 4], page);
             self.asm.jcc(5, l.elsewhere);
         }
-        if live_in != 0 {
+        let keep = live_in != 0 || plain.is_some_and(|plain| plain.live_in);
+        if keep {
             self.asm.jmp(l.saved);
         }
         self.asm.bind(l.direct);
-        if live_in != 0 {
+        if keep {
             self.save_flags();
         }
         self.asm.bind(l.saved);
@@ -354,6 +393,16 @@ impl Emitter<'_> {
             let (table, at) = (self.o.until_hot, number as i32 * 4);
             dynasm!(self.asm ; .arch x64 ; mov r9, [r14 + table] ; sub DWORD [r9 + at], 1);
             self.asm.jcc(8, l.often);
+        }
+        self.asm.bind(l.plain);
+        if let Some(plain) = plain {
+            dynasm!(self.asm ; .arch x64 ; mov r8d, [r14 + code_page_at] ; mov r10, [r14 + tlb]);
+            for &(distance, phys) in &trace.pages {
+                let page = code_page(phys) as i32;
+                self.asm.lea(9, Some(8), None, distance);
+                dynasm!(self.asm ; .arch x64 ; shr r9d, 12 ; cmp DWORD [r10 + r9 * 4], page);
+                self.asm.jcc_outside(5, plain.plain as usize);
+            }
         }
         self.budget();
         self.asm.jcc(0xC, l.budget_out);
@@ -401,10 +450,21 @@ impl Emitter<'_> {
         }
     }
 
-    /// A jump out. With instructions to give back it goes by its way out, which the link then lies in.
+    /// A jump out. With instructions to give back, or to another page, it goes by a way out, which the link then
+    /// lies in.
     fn exit(&mut self, jump: Jump, rest: u32, needed: Flags, exits: &mut Vec<Exit>) {
         let stub = self.asm.label();
+        let target = jump.target;
+        let cross = !(0..PAGE as i32).contains(&target);
+        let saved = self.flags.memory || needed == 0;
+        let mut exit = Exit { target, rest, saved, way: None, at: 0, stub, cross, tail: 0 };
+        let direct = rest == 0 && !cross && !self.plan.rounds;
         match jump.condition {
+            None if !direct => {
+                self.way_out(&mut exit, exits.len());
+                exits.push(exit);
+                return;
+            }
             None => self.asm.jmp(stub),
             Some(16) => {
                 // JRCXZ reaches only 127 bytes: over a jump.
@@ -426,9 +486,30 @@ impl Emitter<'_> {
             }
             Some(condition) => self.asm.jcc(condition, stub),
         }
-        let (at, target) = (self.asm.at() - 4, jump.target);
-        let saved = self.flags.memory || needed == 0;
-        exits.push(Exit { target, rest, saved, stub, at, cross: false, tail: 0 });
+        exit.at = self.asm.at() - 4;
+        if !direct {
+            exit.way = Some(stub);
+            exit.stub = self.asm.label();
+        }
+        exits.push(exit);
+    }
+
+    /// What is done on the way out, and the jump to be linked.
+    fn way_out(&mut self, exit: &mut Exit, n: usize) {
+        self.take_up();
+        if exit.rest != 0 {
+            self.asm.lea_wide(13, 13, exit.rest as i32);
+        }
+        if exit.cross {
+            // The target is told the address and sees for itself.
+            if !exit.saved {
+                self.save_flags();
+            }
+            self.linear(8, exit.target);
+            self.note_way(exit, n);
+        }
+        self.asm.jmp(exit.stub);
+        exit.at = self.asm.at() - 4;
     }
 
     /// All ways on from the last instruction lead out.
@@ -464,45 +545,50 @@ impl Emitter<'_> {
         self.asm.jmp(l.budget_out);
     }
 
-    /// Cold code, ways out.
-    fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: u32) {
+    /// The address of the way out of number `n` has just been made: notes where the branch's distance is in it, if that
+    /// may be changed.
+    fn note_way(&mut self, exit: &Exit, n: usize) {
+        let lowering = self.insts[self.current as usize].row().lowering;
+        if lowering.is_flow() {
+            let short = i8::try_from(exit.target).is_ok();
+            let single = matches!(lowering, Lowering::Jump | Lowering::CallNear);
+            let free = single && exit.cross && !short && self.mode & mode::FLAT != 0;
+            let kind = if free { PatchKind::Target(n as u32) } else { PatchKind::Fixed };
+            self.note_patch(kind, self.asm.at() - 4);
+        }
+    }
+
+    /// Ways out, cold code.
+    fn exits(&mut self, exits: &mut [Exit], l: &Labels, offset: i32) {
+        for (n, exit) in exits.iter_mut().enumerate() {
+            if let Some(way) = exit.way {
+                self.asm.bind(way);
+                self.way_out(exit, n);
+            }
+        }
+        self.ways_astray();
+        self.asm.begin_cold();
         self.cold();
         let links = self.first_link + self.alone.len();
         self.asm.bind(l.budget_out);
         let total = self.block_total as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, total);
-        self.linear(8, offset as i32);
+        self.linear(8, offset);
         self.asm.jmp_outside(self.thunks.exit);
         self.asm.bind(l.often);
-        self.linear(8, offset as i32);
+        self.linear(8, offset);
         self.asm.bind(l.elsewhere);
         self.asm.jmp_outside(self.thunks.miss);
         self.asm.bind(l.other);
         self.asm.jmp_outside(self.thunks.lookup);
         for (n, exit) in exits.iter_mut().enumerate() {
             self.asm.bind(exit.stub);
-            exit.cross = !(0..PAGE as i32).contains(&exit.target);
-            let settle = exit.rest != 0 || self.plan.rounds;
-            self.take_up();
-            if exit.rest != 0 {
-                self.asm.lea_wide(13, 13, exit.rest as i32);
-            }
-            if settle && !exit.cross {
-                self.link_here(exit);
-            }
-            if !exit.saved {
-                self.save_flags();
-            }
-            self.linear(8, exit.target);
-            let near = i8::try_from(exit.target).is_ok();
-            let fixed = near || !exit.cross || self.mode & mode::FLAT == 0;
-            if self.insts[self.current as usize].row().lowering.is_flow() {
-                let kind = if fixed { PatchKind::Fixed } else { PatchKind::Target((links + n) as u32) };
-                self.note_patch(kind, self.asm.at() - 4);
-            }
-            if exit.cross {
-                // The target is told the address and sees for itself; the rel32 to be linked is the one behind that.
-                self.link_here(exit);
+            if !exit.cross {
+                if !exit.saved {
+                    self.save_flags();
+                }
+                self.linear(8, exit.target);
+                self.note_way(exit, n);
             }
             // Out with the link's number, so that the dispatcher can connect it.
             let (number, link) = ((links + n) as i32, self.o.link);
@@ -510,14 +596,5 @@ impl Emitter<'_> {
             self.asm.jmp_outside(self.thunks.miss);
             exit.tail = self.asm.at() - 4;
         }
-    }
-
-    /// A jump to what comes next, which is to be linked.
-    fn link_here(&mut self, exit: &mut Exit) {
-        let on = self.asm.label();
-        self.asm.jmp(on);
-        exit.at = self.asm.at() - 4;
-        self.asm.bind(on);
-        exit.stub = on;
     }
 }

@@ -1,9 +1,10 @@
 //! Blocks of host code: their memory, links, entry and exit.
 #![allow(unsafe_code)]
 
-use super::asm::Asm;
+use super::asm::{Asm, Spread};
 use super::emit::flags::effects;
 use super::thunks::Thunks;
+use super::trace::Pages;
 use super::{CodeMemory, JitStats, NO_LINK, fp, helpers, plan};
 use crate::cpu::block::{BlockCache, Fate, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
@@ -109,6 +110,10 @@ pub(super) struct Code {
     pub(super) direct: u32,
     /// Entry by a link, flags in memory.
     pub(super) saved: u32,
+    /// The same for a trace that is not to be entered: entries are not counted.
+    pub(super) plain: u32,
+    /// Flags are needed.
+    pub(super) live_in: bool,
     /// First link that leads here.
     pub(super) incoming: u32,
     /// First note of a block that was translated with knowledge of this one.
@@ -134,6 +139,8 @@ pub(super) const NO_CODE: Code = Code {
     lookup: 0,
     direct: 0,
     saved: 0,
+    plain: 0,
+    live_in: false,
     incoming: NO_LINK,
     dependents: NO_LINK,
     total: 0,
@@ -194,6 +201,15 @@ pub(super) struct Link {
     pub(super) to: u32,
 }
 
+/// A piece of code: what is executed and what is rarely, start and length of each.
+#[derive(Clone, Copy)]
+pub(super) struct Placed {
+    pub(super) hot: u32,
+    pub(super) len: u32,
+    pub(super) cold: u32,
+    pub(super) rare: u32,
+}
+
 /// That a block was translated with knowledge of another.
 #[derive(Clone, Copy)]
 pub(super) struct Note {
@@ -204,11 +220,15 @@ pub(super) struct Note {
 /// The recompiler.
 pub struct Jit {
     pub(super) memory: Box<dyn CodeMemory>,
+    /// Where the next code goes, and where the part of it that is rarely executed ends: that lies at the other end of
+    /// the memory, so that what is executed lies close together.
     pub(super) at: usize,
+    /// See [`Self::at`].
+    cold: usize,
     pub(super) thunks: Thunks,
     pub(super) blocks: Vec<Code>,
-    /// Start and length of pieces of code, in order.
-    pub(super) placed: Vec<(u32, u32)>,
+    /// Pieces of code, in order.
+    pub(super) placed: Vec<Placed>,
     /// For code of flat segments, and for other code.
     tables: [Tables; 2],
     pub(super) links: Vec<Link>,
@@ -249,9 +269,11 @@ impl Jit {
         if cfg!(feature = "small-tlb") || memory.len() < 4 * BLOCK_ROOM || memory.len() > 1 << 30 {
             return None;
         }
+        let cold = memory.len();
         let mut jit = Self {
             memory,
             at: 0,
+            cold,
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
             placed: Vec::with_capacity(PLACED),
@@ -299,20 +321,30 @@ impl Jit {
         self.blocks.get(number as usize).map_or(0, |code| u64::from(code.total))
     }
 
-    /// Appends what the assembler holds to code memory; gives its offset.
-    pub(super) fn place(&mut self) -> usize {
-        let at = self.at;
-        self.asm.finish(at);
-        let len = self.asm.bytes.len();
-        // SAFETY: callers made sure that the bytes fit; the region is ours alone.
-        unsafe {
-            core::ptr::copy_nonoverlapping(self.asm.bytes.as_ptr(), self.memory.writable().add(at), len);
+    /// Adds what the assembler holds to code memory; tells where it lies.
+    pub(super) fn place(&mut self) -> Spread {
+        let split = self.asm.split();
+        let (len, rare) = (self.asm.bytes.len(), self.asm.bytes.len() - split);
+        let to = Spread { hot: self.at, cold: self.cold - rare, split };
+        self.asm.finish(to);
+        for (from, to, len) in [(0, to.hot, split), (split, to.cold, rare)] {
+            let bytes = &self.asm.bytes[from..from + len];
+            // SAFETY: callers made sure that the bytes fit; the region is ours alone.
+            unsafe {
+                core::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.writable().add(to), len);
+            }
+            self.memory.publish(to..to + len);
         }
-        self.memory.publish(at..at + len);
-        self.placed.push((at as u32, len as u32));
-        self.at = (at + len).next_multiple_of(16);
+        self.placed.push(Placed {
+            hot: to.hot as u32,
+            len: split as u32,
+            cold: to.cold as u32,
+            rare: rare as u32,
+        });
+        self.at = (to.hot + split).next_multiple_of(16);
+        self.cold = to.cold;
         self.stats.bytes += len as u64;
-        at
+        to
     }
 
     /// Makes the rel32 at `at` lead to `to`.
@@ -323,6 +355,7 @@ impl Jit {
     /// Drops all code. The block cache was or will be emptied, or its blocks are translated anew.
     pub fn clear(&mut self) {
         self.at = self.thunks.end;
+        self.cold = self.memory.len();
         self.placed.clear();
         self.blocks.fill(NO_CODE);
         self.until_hot.fill(self.hot);
@@ -336,7 +369,7 @@ impl Jit {
 
     /// Whether there is room for one more block.
     pub(super) fn has_room(&self) -> bool {
-        self.at + BLOCK_ROOM <= self.memory.len()
+        self.at + BLOCK_ROOM <= self.cold
             && self.sites.len() + 4 * MAX_BLOCK <= SITES
             && self.links.len() + 4 * MAX_BLOCK <= LINKS
             && self.notes.len() + 32 <= NOTES
@@ -555,7 +588,14 @@ impl Jit {
 
     /// The code for a block at `linear`, translated when it is hot enough; enters it into the table and connects
     /// the link that led here.
-    pub fn code(&mut self, cache: &mut BlockCache, number: u32, linear: u32, link: u32) -> Option<usize> {
+    pub(crate) fn code(
+        &mut self,
+        cache: &mut BlockCache,
+        number: u32,
+        pages: Pages<'_>,
+        link: u32,
+    ) -> Option<usize> {
+        let linear = pages.linear;
         self.follow(cache.generation);
         // What a device reads as may be something else by the time that a part of it is decoded by itself.
         if !cache.block(number).backed() {
@@ -578,15 +618,17 @@ impl Jit {
                 self.clear();
                 link = NO_LINK;
             }
-            self.translate(cache, number);
+            self.translate(cache, number, pages, None);
         } else if self.until_hot[number as usize] < 0 && !old.hot && !alone {
+            let mut plain = Some(old);
             if self.has_room() {
                 self.replace(number);
             } else {
                 self.clear();
                 link = NO_LINK;
+                plain = None;
             }
-            self.translate(cache, number);
+            self.translate(cache, number, pages, plain);
         }
         cache.settle(number);
         if let (Some(start), Some(clock)) = (start, self.clock)

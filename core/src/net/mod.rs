@@ -3,7 +3,7 @@
 //! Each protocol is one file of one shape: a wrapper around a byte slice, a `new_checked` that looks at
 //! every length once, accessors that cannot fail after it, and, where the protocol carries hardware
 //! addresses, `for_each_address`, which lends each of them for change. On top of them stands
-//! [`translate`], which gives a machine that was restored from an image another address on the wire than
+//! [`mod@translate`], which gives a machine that was restored from an image another address on the wire than
 //! the one its guest believes in.
 //!
 //! Nothing here allocates, panics, or touches the rest of the crate.

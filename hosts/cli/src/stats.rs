@@ -75,10 +75,12 @@ pub(crate) fn perf_map(machine: &Machine, path: &Path) -> io::Result<()> {
     let mut out = io::BufWriter::new(std::fs::File::create(path)?);
     if let Some(jit) = &machine.jit {
         let mut result = Ok(());
-        jit.visit(|number, at, code| {
+        jit.visit(|number, code| {
             let block = machine.cache.block(number);
-            if result.is_ok() && block.live {
-                result = writeln!(out, "{at:x} {:x} guest_{:08x}", code.len(), block.phys);
+            for (at, code) in code {
+                if result.is_ok() && block.live {
+                    result = writeln!(out, "{at:x} {:x} guest_{:08x}", code.len(), block.phys);
+                }
             }
         });
         result?;

@@ -70,15 +70,17 @@ fn block(session: &mut Session, address: u32, limit: u64, out: &mut dyn Write) -
             && let Some(jit) = &machine.jit
         {
             let mut found = None;
-            jit.visit(|number, at, code| {
+            jit.visit(|number, _| {
                 let block = machine.cache.block(number);
                 if block.live && block.phys == phys {
-                    found = Some((number, at, code.to_vec()));
+                    found = Some(number);
                 }
             });
-            if let Some((number, at, code)) = found {
+            if let Some(number) = found
+                && let Some(code) = jit.host_code(number)
+            {
                 write!(out, "{}", listing::guest(machine.cache.insts(number), address))?;
-                return write!(out, "\n{}", listing::host(&code, at, &|_| None));
+                return write!(out, "\n{}", listing::host(&code, &|_| None));
             }
         }
         if !matches!(exit, Exit::Budget | Exit::Idle { .. } | Exit::Reset) {

@@ -150,6 +150,10 @@ fn what_is_published_says_what_it_is() {
         for key in ["description", "license", "repository", "homepage", "readme", "rust_version"] {
             assert!(!text(package, key).is_empty(), "{name}: no {key}");
         }
+        let folder = Path::new(text(package, "manifest_path")).parent().unwrap();
+        for licence in ["LICENSE-APACHE", "LICENSE-MIT"] {
+            assert!(folder.join(licence).is_file(), "{name}: no {licence}");
+        }
         for key in ["keywords", "categories"] {
             assert!(!package[key].as_array().unwrap().is_empty(), "{name}: no {key}");
         }

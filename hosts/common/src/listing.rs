@@ -25,13 +25,20 @@ pub fn guest(insts: &[Inst], eip: u32) -> String {
     text
 }
 
-/// Host code that runs at `at`, a line each. Addresses inside are offsets from its start; calls and jumps that
-/// leave it are named by `outside`.
+/// Host code in pieces with the addresses that they run at, a line each. Addresses inside are offsets as if the pieces
+/// lay behind each other; calls and jumps that leave it are named by `outside`.
 #[must_use]
-pub fn host(code: &[u8], at: usize, outside: &dyn Fn(u64) -> Option<String>) -> String {
+pub fn host(pieces: &[(usize, &[u8])], outside: &dyn Fn(u64) -> Option<String>) -> String {
     use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, OpKind};
-    let start = at as u64;
-    let end = start + code.len() as u64;
+    let place_of = |address: u64| {
+        let mut before = 0;
+        pieces.iter().find_map(|&(at, code)| {
+            let offset = address.wrapping_sub(at as u64);
+            let inside = offset < code.len() as u64;
+            before += code.len() as u64;
+            inside.then(|| before - code.len() as u64 + offset)
+        })
+    };
     let mut text = String::new();
     let mut formatter = IntelFormatter::new();
     let options = formatter.options_mut();
@@ -41,14 +48,16 @@ pub fn host(code: &[u8], at: usize, outside: &dyn Fn(u64) -> Option<String>) -> 
     options.set_branch_leading_zeros(false);
     options.set_show_branch_size(false);
     options.set_space_after_operand_separator(true);
-    for mut inst in Decoder::with_ip(64, code, start, DecoderOptions::NONE) {
-        let place = inst.ip() - start;
+    let decoders =
+        pieces.iter().map(|&(at, code)| Decoder::with_ip(64, code, at as u64, DecoderOptions::NONE));
+    for mut inst in decoders.flatten() {
+        let place = place_of(inst.ip()).unwrap_or_default();
         let fields = cpu_field(&inst);
         let branch = (0..inst.op_count()).any(|n| inst.op_kind(n) == OpKind::NearBranch64);
         let mut line = String::new();
         let target = inst.near_branch_target();
-        if branch && (start..end).contains(&target) {
-            inst.set_near_branch64(target - start);
+        if branch && let Some(target) = place_of(target) {
+            inst.set_near_branch64(target);
             formatter.format(&inst, &mut line);
         } else if branch {
             formatter.format_mnemonic(&inst, &mut line);
@@ -178,8 +187,8 @@ pub fn translated(code: &[u8], mode: Mode, precise: bool) -> io::Result<Translat
         number += 1;
     });
     let (number, insts) = found.ok_or_else(missing)?;
-    let (at, bytes) = jit.host_code(number).ok_or_else(missing)?;
-    Ok(Translated { guest: guest(&insts, eip), host: host(bytes, at, &|_| None) })
+    let code = jit.host_code(number).ok_or_else(missing)?;
+    Ok(Translated { guest: guest(&insts, eip), host: host(&code, &|_| None) })
 }
 
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]

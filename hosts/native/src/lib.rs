@@ -1,6 +1,6 @@
 //! The native test bench: what whole-machine tests need and the machine itself does not.
 //!
-//! - [`bench`]: skipping loudly, sizes from the environment.
+//! - [`mod@bench`]: skipping loudly, sizes from the environment.
 //! - [`flat`]: memory without devices, for a processor on its own.
 //! - [`guest`]: whole machines with Linux, driven by tests.
 //! - [`oracle`] runs 16- and 32-bit user-mode code on the CPU of the host, [`subject`] on ours.

@@ -2,10 +2,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`window`] | the window: events, drawing, title |
-//! | [`picture`], [`scale`] | what the machine draws, and where it lies in the window |
-//! | [`controls`], [`keys`] | keyboard and mouse, the window's own keys |
-//! | [`audio`] | sound |
+//! | `window` | the window: events, drawing, title |
+//! | `picture`, `scale` | what the machine draws, and where it lies in the window |
+//! | `controls`, `keys` | keyboard and mouse, the window's own keys |
+//! | `audio` | sound |
 
 mod audio;
 mod controls;

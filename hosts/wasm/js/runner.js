@@ -4,6 +4,8 @@
 const SLICE = 8;
 /** The longest that an idle machine is left alone. */
 const NAP = 1000;
+/** The same when the processor has halted for good, but has left the loudspeaker on. */
+const SOUNDING = 20;
 
 /** Calls back as soon as everything that waits has had its turn. */
 function later(callback) {
@@ -26,6 +28,7 @@ export class Runner {
         this.timer = null;
         this.queued = false;
         this.busy = 0;
+        this.sounding = false;
         this.queue = later(() => this.turn());
     }
 
@@ -67,7 +70,8 @@ export class Runner {
         }
         if (!this.running) return;
         // 1: idle. Pauses that timers cannot keep are spent waiting in turns.
-        const rest = exit === 1 ? this.core.rest() : exit === 5 ? NAP : 0;
+        const halted = this.sounding ? SOUNDING : NAP;
+        const rest = exit === 1 ? this.core.rest() : exit === 5 ? halted : 0;
         if (rest < 0.5) this.wake();
         else this.sleep(Math.min(rest, NAP));
     }

@@ -1,16 +1,18 @@
 // Chromium, and the page served to it by `nomad86 serve`.
 
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { X509Certificate, createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
-import { program, root } from "./guest.mjs";
+import { check, program, root, savedState, scratch } from "./guest.mjs";
 
-/** Starts a process and resolves with it when its output matches; what it wrote is in `.text`. */
+/** Starts a process, tells it `input`, and resolves with it when its output matches; what it wrote is in `.text`. */
 export function start(args, pattern, options = {}) {
     const child = spawn(program, args, { cwd: root, stdio: ["pipe", "pipe", "pipe"], ...options });
     child.text = "";
+    if (options.input) child.stdin.write(options.input);
     const { promise, resolve, reject } = Promise.withResolvers?.() ?? withResolvers();
     const timer = setTimeout(() => fail("timed out"), options.timeout ?? 240_000);
     const fail = (why) => {
@@ -38,8 +40,32 @@ function withResolvers() {
     return all;
 }
 
+/** A relay's own certificate and key; `pin` names them to Chromium, as no authority vouches for them. */
+export function papers() {
+    const [cert, key] = ["cert.pem", "key.pem"].map((name) => join(scratch(), name));
+    const names = "subjectAltName=IP:127.0.0.1,DNS:localhost";
+    const kind = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost";
+    const more = ["-addext", names, "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", cert];
+    execFileSync("openssl", [...kind.split(" "), ...more], { stdio: "ignore" });
+    const spki = new X509Certificate(readFileSync(cert)).publicKey.export({ type: "spki", format: "der" });
+    return { cert, key, pin: createHash("sha256").update(spki).digest("base64") };
+}
+
+/** Runs a command in a page's guest until it says ok. */
+export function ok(page, command, timeout_msec = 240_000) {
+    const name = `t${Math.random().toString(36).slice(2, 8)}`;
+    return page.evaluate(
+        async ([line, text, timeout_msec]) => {
+            const seen = window.nomad86.wait_until_serial_contains(text, { timeout_msec });
+            await window.nomad86.serial0_send(line);
+            return seen;
+        },
+        [check(command.trim(), name), `${name}=ok`, timeout_msec],
+    );
+}
+
 /** A server with the page and a relay without a way out, and a browser; `close` ends both. */
-export async function open() {
+export async function open(papers) {
     const relayPort = 20000 + Math.floor(Math.random() * 20000);
     const { child, match } = await start(
         ["serve", "--listen", "127.0.0.1:0", "--relay", `127.0.0.1:${relayPort}`, "--uplink", "none"],
@@ -58,21 +84,50 @@ export async function open() {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            "--autoplay-policy=user-gesture-required",
+            ...(papers ? [`--ignore-certificate-errors-spki-list=${papers.pin}`] : []),
         ],
     });
     return {
         url: match[1],
         relay: match[2],
         context,
-        /** A page; `prepare` runs in it before its own scripts. */
-        async page(prepare) {
+        /** A page; `prepare` runs in it before its own scripts. With `touch` it is on a screen for fingers. */
+        async page(prepare, touch = false) {
             const page = await context.newPage();
             if (prepare) await page.addInitScript(prepare);
+            if (touch) {
+                page.fingers = await context.newCDPSession(page);
+                await page.fingers.send("Emulation.setTouchEmulationEnabled", { enabled: true, maxTouchPoints: 2 });
+                await page.fingers.send("Emulation.setEmitTouchEventsForMouse", { enabled: false });
+            }
             page.setDefaultTimeout(180_000);
             page.on("pageerror", (error) => console.error(`page: ${error}`));
             page.on("console", (m) => m.type() === "error" && console.error(`page: ${m.text()}`));
             await page.goto(match[1]);
             return page;
+        },
+        /** A page with a machine of one's own: fields of the form by name, files as paths or contents. */
+        async machine(form, touch) {
+            const page = await this.page(null, touch);
+            await page.waitForSelector("#demo-card:not([hidden])");
+            for (const [name, value] of Object.entries(form)) {
+                const field = page.locator(`[name=${name}]`);
+                if (await field.evaluate((element) => element.type === "file")) {
+                    // Behind a summary that may be closed.
+                    const buffer = { name, mimeType: "application/octet-stream", buffer: Buffer.from(value) };
+                    await field.setInputFiles(typeof value === "string" ? value : buffer);
+                } else {
+                    await field[name === "network_relay_url" ? "fill" : "selectOption"](value);
+                }
+            }
+            await page.click("button[value=own]");
+            await page.waitForFunction(() => window.nomad86?.is_running());
+            return page;
+        },
+        /** A page with the saved guest. */
+        restored(form = {}, touch = false) {
+            return this.machine({ ...form, initial_state: savedState() }, touch);
         },
         async close() {
             await context.close();

@@ -26,3 +26,31 @@ export function bootDisk(size, text) {
     disk.set(new TextEncoder().encode(text), 512);
     return disk;
 }
+
+/** 64 KiB of firmware with this code at F000:0000. */
+function firmware(code) {
+    const image = new Uint8Array(65536).fill(0xf4);
+    image.set(code);
+    // jmp F000:0000
+    image.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+    return image;
+}
+
+/** mov dx, port; mov al, value; out dx, al; and some hundred microseconds: mov cx, 4000h; loop $ */
+const out = (port, value) => [0xba, port & 0xff, port >> 8, 0xb0, value, 0xee, 0xb9, 0x00, 0x40, 0xe2, 0xfe];
+
+/** The loudspeaker at `hertz`: counter 2 in mode 3, its gate and the speaker on; then the processor halts. */
+export function speaker(hertz) {
+    const count = Math.floor(1193182 / hertz);
+    const on = [...out(0x43, 0xb6), ...out(0x42, count & 0xff), ...out(0x42, count >> 8), ...out(0x61, 3)];
+    return firmware([0xfa, ...on, 0xf4, 0xeb, 0xfd]);
+}
+
+/** Writes what the mouse says to COM1: its acknowledgement FA, then packets of three bytes. */
+export function mouse() {
+    // 8 data bits on COM1; the second port on, and reports of what happens there.
+    const set = [...out(0x3fb, 3), ...out(0x64, 0xa8), ...out(0x64, 0x60), ...out(0x60, 0x00), ...out(0x64, 0xd4), ...out(0x60, 0xf4)];
+    // next: in al, 64h; test al, 1; jz next; in al, 60h; mov dx, 3F8h; out dx, al; jmp next
+    const poll = [0xe4, 0x64, 0xa8, 0x01, 0x74, 0xfa, 0xe4, 0x60, 0xba, 0xf8, 0x03, 0xee, 0xeb, 0xf2];
+    return firmware([0xfa, ...set, ...poll]);
+}

@@ -5,8 +5,8 @@ import { copyFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { open, start } from "./browser.mjs";
-import { address, check, savedState, scratch } from "./guest.mjs";
+import { ok, open, start } from "./browser.mjs";
+import { address, savedState, scratch } from "./guest.mjs";
 
 // Whole boots take under a minute on an idle machine.
 const TIMEOUT = 900_000;
@@ -19,31 +19,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-/** A page with the saved guest; `form` sets fields by name. */
-async function restored(form = {}) {
-    const page = await browser.page();
-    await page.waitForSelector("#demo-card:not([hidden])");
-    for (const [name, value] of Object.entries(form)) {
-        await page.locator(`[name=${name}]`)[name === "network_relay_url" ? "fill" : "selectOption"](value);
-    }
-    await page.setInputFiles("[name=initial_state]", state);
-    await page.click("button[value=own]");
-    await page.waitForFunction(() => window.nomad86?.is_running());
-    return page;
-}
-
-/** Runs a command in a page's guest until it says ok. */
-function ok(page, command) {
-    const name = `t${Math.random().toString(36).slice(2, 8)}`;
-    return page.evaluate(
-        async ([line, text, timeout_msec]) => {
-            const seen = window.nomad86.wait_until_serial_contains(text, { timeout_msec });
-            await window.nomad86.serial0_send(line);
-            return seen;
-        },
-        [check(command.trim(), name), `${name}=ok`, 240_000],
-    );
-}
+const restored = (form) => browser.restored(form);
 
 test("a visitor boots Debian, types, looks and takes a screenshot", { timeout: TIMEOUT }, async () => {
     const page = await browser.page();

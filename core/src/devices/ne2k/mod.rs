@@ -1,7 +1,7 @@
 //! NE2000 network cards: the RTL8029AS on PCI and its register twin on ISA.
 //!
-//! [`chip`] is the controller by itself, [`ring`], [`filter`], [`transmit`], [`remote_dma`] and [`prom`] its
-//! parts; this file plugs chips into the machine and puts a MAC address translator before each, [`intake`] says
+//! [`chip`] is the controller by itself, [`ring`], `filter`, `transmit`, `remote_dma` and [`prom`] its
+//! parts; this file plugs chips into the machine and puts a MAC address translator before each, `intake` says
 //! when a card takes frames.
 //!
 //! Spec: National DP8390D/NS32490D (July 1995); Realtek RTL8029AS LS009.0; Novell NE2000.

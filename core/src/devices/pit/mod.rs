@@ -4,7 +4,7 @@
 //! Not emulated: parity and I/O-check errors (bits 6 and 7 of port 61 read 0).
 //!
 //! Counter 0's output is IRQ 0: every rise of OUT is a pulse of the line at its exact deadline. When the
-//! machine was late, missed rises are made up for, up to [`CATCH_UP`], with room for the guest in between.
+//! machine was late, missed rises are made up for, up to `CATCH_UP`, with room for the guest in between.
 
 mod counter;
 #[cfg(test)]

@@ -194,7 +194,7 @@ fn extremum<F: Element>(a: F, b: F, wanted: Relation, cx: &mut FloatContext) -> 
     if chosen.class == Class::Zero { F::zero(chosen.sign) } else { bits }
 }
 
-/// CMPSS, CMPSD with predicate imm8[2:0]: equal, less, less-or-equal, unordered and their negations.
+/// CMPSS, CMPSD with predicate imm8 bits 2 to 0: equal, less, less-or-equal, unordered and their negations.
 #[inline]
 pub fn holds<F: Element>(a: F, b: F, predicate: u8, cx: &mut FloatContext) -> bool {
     let quiet = matches!(predicate & 3, 0 | 3);

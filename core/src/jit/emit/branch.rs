@@ -7,7 +7,13 @@ use alloc::vec;
 impl Emitter<'_> {
     /// Lowers a branch at the end of a block. Returns direct jumps to be emitted, or none when control has already
     /// left.
-    pub(in crate::jit) fn branch(&mut self, i: &Inst, p: Place, to: Option<&Successors>) -> Vec<Jump> {
+    pub(in crate::jit) fn branch(
+        &mut self,
+        i: &Inst,
+        p: Place,
+        to: Option<&Successors>,
+        on: Option<Return>,
+    ) -> Vec<Jump> {
         use Lowering as L;
         let row = i.row();
         let none = vec![];
@@ -53,7 +59,10 @@ impl Emitter<'_> {
                     self.slow_end(p, slow);
                 }
                 self.asm.lea(ESP, Some(ESP), None, release);
-                self.indirect();
+                match on {
+                    Some(on) => self.follow(on),
+                    None => self.indirect(),
+                }
                 none
             }
             L::Loop => {
@@ -91,6 +100,35 @@ impl Emitter<'_> {
             ; mov r10, [r14 + jumps]
             ; movzx r9d, r8w
             ; jmp QWORD [r10 + r9 * 8]);
+    }
+
+    /// On in the trace, if that is where the address in r8d leads.
+    fn follow(&mut self, on: Return) {
+        let from = self.asm.label();
+        self.clobber_flags(OSZAPC);
+        self.linear(R9, on.to);
+        dynasm!(self.asm ; .arch x64 ; cmp r8d, r9d);
+        self.asm.jcc(5, from);
+        self.astray.push(Astray { from, rest: on.rest });
+    }
+
+    /// Ways out of returns that lead elsewhere.
+    pub(in crate::jit) fn ways_astray(&mut self) {
+        let (jumps, aside) = (self.o.jumps, self.o.aside);
+        for n in 0..self.astray.len() {
+            let Astray { from, rest } = self.astray[n];
+            self.asm.bind(from);
+            if self.plan.rounds {
+                dynasm!(self.asm ; .arch x64 ; add r13, [r14 + aside]);
+            }
+            if rest != 0 {
+                self.asm.lea_wide(13, 13, rest as i32);
+            }
+            dynasm!(self.asm ; .arch x64
+                ; mov r10, [r14 + jumps]
+                ; movzx r9d, r8w
+                ; jmp QWORD [r10 + r9 * 8]);
+        }
     }
 
     /// The slow way of a branch that the interpreter then does as a whole.

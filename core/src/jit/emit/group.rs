@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::jit::plan::Address;
+use crate::memory::PAGE;
 
 /// Host register that holds the addend of the first group.
 const FIRST: u8 = 10;
@@ -111,19 +112,25 @@ impl Emitter<'_> {
         let left = (self.block_total - index) as i32;
         dynasm!(self.asm ; .arch x64 ; add r13, left);
         let stub = self.asm.label();
+        // Behind the last instruction of a loop comes the first.
+        let target = self.at.get(index as usize).map_or(self.at[0], |&at| at);
+        let cross = !(0..PAGE as i32).contains(&target);
+        if cross {
+            self.linear(R8, target);
+        }
         self.asm.jmp(stub);
         let at = self.asm.at() - 4;
         self.asm.bind(stub);
-        // Behind the last instruction of a loop comes the first.
-        let target = self.at.get(index as usize).map_or(self.at[0], |&at| at);
-        self.linear(R8, target);
+        if !cross {
+            self.linear(R8, target);
+        }
         let (number, link, alone) = ((self.first_link + self.alone.len()) as i32, self.o.link, self.o.alone);
         dynasm!(self.asm ; .arch x64
             ; mov DWORD [r14 + alone], 1
             ; mov DWORD [r14 + link], number);
         self.asm.jmp_outside(self.thunks.miss);
         let tail = self.asm.at() - 4;
-        self.alone.push(Alone { at, stub, tail, target });
+        self.alone.push(Alone { at, stub, tail, cross, target });
     }
 
     /// At the start of a loop, behind the lookups: puts all of the budget aside that is more than what the rounds

@@ -65,8 +65,8 @@ pub(super) struct Place {
 pub(super) struct Piece {
     /// Its number.
     pub(super) block: u32,
-    /// Offset of its first byte in its page.
-    pub(super) offset: u32,
+    /// Distance of its first byte from the beginning of the first block's page.
+    pub(super) offset: i32,
     /// Bytes.
     pub(super) len: u32,
     /// Position of its first instruction.
@@ -109,8 +109,26 @@ pub(super) struct Alone {
     pub(super) stub: Label,
     /// Position of the last rel32 of the stub.
     pub(super) tail: usize,
-    /// Offset of the first instruction from the page.
+    /// It leads to another page.
+    pub(super) cross: bool,
+    /// Distance of the first instruction from the beginning of the first block's page.
     pub(super) target: i32,
+}
+
+/// Where the trace goes on behind a return.
+#[derive(Clone, Copy)]
+pub(super) struct Return {
+    /// Distance from the beginning of the first block's page.
+    pub(super) to: i32,
+    /// Instructions of the budget that are given back when it is not to there.
+    pub(super) rest: u32,
+}
+
+/// A way out to the address in r8d, with flags in memory.
+pub(super) struct Astray {
+    pub(super) from: Label,
+    /// Instructions of the budget that are given back.
+    pub(super) rest: u32,
 }
 
 /// A direct jump to another block.
@@ -147,6 +165,8 @@ pub(super) struct Emitter<'a> {
     /// Accesses that share lookups, and of which groups there are addends now: a bit each.
     pub(super) plan: &'a Plan,
     pub(super) looked_up: u8,
+    /// Ways out of returns that do not return to where the trace goes on.
+    pub(super) astray: Vec<Astray>,
     /// Ways out for want of it, whose links come first.
     pub(super) alone: Vec<Alone>,
     pub(super) first_link: usize,
@@ -178,7 +198,7 @@ impl Emitter<'_> {
             inst: p.piece.first.wrapping_add((p.index - p.piece.start) as usize),
             total: self.block_total - p.piece.start,
             index: p.index - p.piece.start,
-            offset: p.piece.offset,
+            offset: p.piece.offset as u32,
             flags_in,
             flags_out,
             end,

@@ -17,6 +17,7 @@ const KEY_PRESS: u8 = 2;
 const KEY_RELEASE: u8 = 3;
 const BUTTON_PRESS: u8 = 4;
 const BUTTON_RELEASE: u8 = 5;
+const MOTION: u8 = 6;
 
 /// Codes of keys by place, as Linux numbers them plus 8.
 pub(crate) mod place {
@@ -27,6 +28,7 @@ pub(crate) mod place {
     pub(crate) const G: u8 = 42;
     pub(crate) const I: u8 = 31;
     pub(crate) const P: u8 = 33;
+    pub(crate) const S: u8 = 39;
     pub(crate) const V: u8 = 55;
     pub(crate) const EQUAL: u8 = 21;
     pub(crate) const SPACE: u8 = 65;
@@ -55,6 +57,7 @@ pub(crate) fn wait<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option
 
 pub(crate) struct Desktop {
     server: Child,
+    manager: Option<Child>,
     pub(crate) name: String,
     x: RustConnection,
     root: Window,
@@ -62,8 +65,10 @@ pub(crate) struct Desktop {
 
 impl Drop for Desktop {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        for child in self.manager.iter_mut().chain([&mut self.server]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -81,7 +86,7 @@ impl Desktop {
         let name = format!(":{}", number.trim());
         let (x, screen) = x11rb::connect(Some(&name)).unwrap();
         let root = x.setup().roots[screen].root;
-        Some(Self { server, name, x, root })
+        Some(Self { server, manager: None, name, x, root })
     }
 
     fn atom(&self, name: &str) -> Atom {
@@ -93,6 +98,42 @@ impl Desktop {
         let name = self.atom("_NET_WM_NAME");
         let reply = self.x.get_property(false, window, name, AtomEnum::ANY, 0, 1024).unwrap().reply();
         reply.map(|reply| String::from_utf8_lossy(&reply.value).into_owned()).unwrap_or_default()
+    }
+
+    /// Starts a window manager; whether there is one. SDL asks one for the whole screen.
+    pub(crate) fn manage(&mut self) -> bool {
+        let manager = Command::new("openbox")
+            .arg("--sm-disable")
+            .env("DISPLAY", &self.name)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.manager = manager.ok();
+        if self.manager.is_some() {
+            // It has taken the windows that were there: a new one is not overlooked any more.
+            let list = self.atom("_NET_CLIENT_LIST");
+            wait("window manager", 20, || {
+                let found =
+                    self.x.get_property(false, self.root, list, AtomEnum::WINDOW, 0, 0).unwrap().reply();
+                (found.unwrap().format == 32).then_some(())
+            });
+        }
+        self.manager.is_some()
+    }
+
+    /// A property that is a list of windows.
+    fn windows(&self, of: Window, name: Atom) -> Vec<Window> {
+        let reply = self.x.get_property(false, of, name, AtomEnum::WINDOW, 0, 64).unwrap().reply().unwrap();
+        reply.value32().into_iter().flatten().collect()
+    }
+
+    /// Waits for the machine's window under a window manager, which gives it the keyboard.
+    pub(crate) fn managed(&self) -> Window {
+        let (list, active) = (self.atom("_NET_CLIENT_LIST"), self.atom("_NET_ACTIVE_WINDOW"));
+        wait("window", 60, || {
+            let window = self.windows(self.root, list).pop()?;
+            (self.windows(self.root, active) == [window]).then_some(window)
+        })
     }
 
     /// Waits for the machine's window and gives it the keyboard, as a window manager would.
@@ -110,6 +151,28 @@ impl Desktop {
         self.x.xtest_fake_input(kind, detail, 0, self.root, x, y, 0).unwrap();
         self.x.sync().unwrap();
         std::thread::sleep(Duration::from_millis(4));
+    }
+
+    /// Gives the user a French keyboard: Q and A, W and Z have changed places on it.
+    pub(crate) fn french(&self) {
+        const LATIN: u32 = 0x60;
+        for (key, letter) in [(24, b'a'), (38, b'q'), (25, b'z'), (52, b'w')] {
+            let small = u32::from(letter);
+            self.x.change_keyboard_mapping(1, key, 2, &[small, small - (LATIN - 0x40)]).unwrap();
+        }
+        self.x.sync().unwrap();
+        let map = self.x.get_keyboard_mapping(24, 1).unwrap().reply().unwrap();
+        assert_eq!(map.keysyms[0], u32::from(b'a'));
+    }
+
+    /// Moves the mouse by so much.
+    pub(crate) fn move_by(&self, dx: i16, dy: i16) {
+        self.fake(MOTION, 1, dx, dy);
+    }
+
+    /// Presses or lets go of a mouse button: 1 left, 2 middle, 3 right.
+    pub(crate) fn button(&self, number: u8, pressed: bool) {
+        self.fake(if pressed { BUTTON_PRESS } else { BUTTON_RELEASE }, number, 0, 0);
     }
 
     /// Presses keys in order, and lets go in the opposite one.

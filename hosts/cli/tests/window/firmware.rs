@@ -82,6 +82,20 @@ impl Firmware {
         self
     }
 
+    /// Writes what the mouse says to COM1: its acknowledgement FA, then packets of three bytes.
+    pub(crate) fn mouse(mut self) -> Self {
+        // 8 data bits; the second port on; reports of what happens there.
+        for (port, value) in
+            [(0x3FB, 0x03), (0x64, 0xA8), (0x64, 0x60), (0x60, 0x00), (0x64, 0xD4), (0x60, 0xF4)]
+        {
+            self = self.out(port, value).pause();
+        }
+        // next: IN AL, 64h; TEST AL, 1; JZ next; IN AL, 60h; MOV DX, 3F8h; OUT DX, AL; JMP next.
+        self.code
+            .extend([0xE4, 0x64, 0xA8, 0x01, 0x74, 0xFA, 0xE4, 0x60, 0xBA, 0xF8, 0x03, 0xEE, 0xEB, 0xF2]);
+        self
+    }
+
     /// The image: 64 KiB, entered at its sixteenth byte from the end.
     pub(crate) fn image(self) -> Vec<u8> {
         let mut image = vec![0; 0x1_0000];

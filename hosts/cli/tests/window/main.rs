@@ -54,10 +54,10 @@ impl Run {
         wait("end of the machine", seconds, || self.child.try_wait().unwrap())
     }
 
-    /// The name of a screenshot that was taken on demand, and is whole.
-    fn screenshots(&self) -> Vec<PathBuf> {
+    /// Files that were written on demand, by the end of their names; those are whole.
+    fn files(&self, end: &str) -> Vec<PathBuf> {
         let files = std::fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().path());
-        files.filter(|path| path.extension().is_some_and(|end| end == "png")).collect()
+        files.filter(|path| path.extension().is_some_and(|found| found == end)).collect()
     }
 }
 
@@ -104,7 +104,7 @@ fn the_window_shows_what_the_machine_draws() {
         (width == 320 && colors.len() > 10_000).then_some(())
     });
     desktop.chord(&[place::CONTROL, place::ALT, place::P]);
-    let file = wait("screenshot", 20, || run.screenshots().pop());
+    let file = wait("screenshot", 20, || run.files("png").pop());
     wait("message in the title", 5, || desktop.title(window).contains("the screen is in").then_some(()));
     let taken = png(&file);
     wait("the same picture in the window", 10, || (desktop.picture(window) == taken).then_some(()));
@@ -122,6 +122,20 @@ fn the_window_shows_what_the_machine_draws() {
     });
     desktop.chord(&[place::CONTROL, place::ALT, place::I]);
     wait("whole multiples again", 20, || (desktop.picture(window) == blow_up(&taken, 2)).then_some(()));
+
+    // The state that a key saves has the same picture in it.
+    desktop.chord(&[place::CONTROL, place::ALT, place::S]);
+    let state = wait("state image", 20, || run.files("state").pop());
+    wait("message in the title", 5, || desktop.title(window).contains("state").then_some(()));
+    let restored = Command::new(env!("CARGO_BIN_EXE_nomad86"))
+        .args(["run", "--display", "none", "--timeout", "1", "--screenshot"])
+        .arg(run.file("restored.shot"))
+        .arg("--restore")
+        .arg(state)
+        .output()
+        .unwrap();
+    assert!(run.file("restored.shot").exists(), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert!(png(&run.file("restored.shot")) == taken, "the restored machine shows something else");
 
     // A click gives the guest the mouse, Ctrl-Alt-G takes it back.
     let told = |text: &str| wait(text, 15, || desktop.title(window).contains(text).then_some(()));
@@ -144,12 +158,76 @@ fn the_window_shows_what_the_machine_draws() {
 }
 
 #[test]
+fn a_key_gives_the_machine_the_whole_screen() {
+    let mut desktop = desktop!();
+    if !desktop.manage() {
+        eprintln!("SKIPPED: there is no window manager (Debian: apt-get install openbox)");
+        assert!(std::env::var_os("CI").is_none(), "CI must have openbox");
+        return;
+    }
+    let image = Firmware::new().picture();
+    let run = Run::start("full", &desktop, &["--bios", "test.bin"], &[("test.bin", image.image())]);
+    let window = desktop.managed();
+    wait("picture", 20, || (desktop.picture(window).0 == 320).then_some(()));
+    desktop.chord(&[place::CONTROL, place::ALT, place::P]);
+    let taken = png(&wait("screenshot", 20, || run.files("png").pop()));
+    wait("the same picture in the window", 10, || (desktop.picture(window) == taken).then_some(()));
+    // The screen has 1600 by 1000 pixels: each of the machine's is five wide and high.
+    desktop.chord(&[place::CONTROL, place::ALT, place::ENTER]);
+    wait("the whole screen", 20, || (desktop.picture(window) == blow_up(&taken, 5)).then_some(()));
+    desktop.chord(&[place::CONTROL, place::ALT, place::ENTER]);
+    wait("the window again", 20, || (desktop.picture(window) == taken).then_some(()));
+}
+
+#[test]
 fn a_guest_without_power_management_goes_off_when_the_window_is_closed() {
     let desktop = desktop!();
     let mut run =
         Run::start("close", &desktop, &["--bios", "test.bin"], &[("test.bin", Firmware::new().image())]);
     desktop.close(desktop.window());
     assert!(run.end(10).success());
+}
+
+/// How far the mouse has gone after what a guest has read from it, and the first byte of the last packet.
+fn mouse(run: &Run) -> (i32, i32, u8) {
+    let bytes = std::fs::read(run.file("mouse.log")).unwrap_or_default();
+    let packets = bytes.strip_prefix(&[0xFA]).unwrap_or_default().chunks_exact(3);
+    let signed = |byte: u8, negative: bool| i32::from(byte) - if negative { 256 } else { 0 };
+    packets.fold((0, 0, 0), |(x, y, _), packet| {
+        let head = packet[0];
+        (x + signed(packet[1], head & 0x10 != 0), y + signed(packet[2], head & 0x20 != 0), head)
+    })
+}
+
+#[test]
+fn the_guest_reads_the_mouse_while_it_is_captured() {
+    let desktop = desktop!();
+    let arguments = ["--bios", "test.bin", "--serial", "file:mouse.log"];
+    let run = Run::start("mouse", &desktop, &arguments, &[("test.bin", Firmware::new().mouse().image())]);
+    let window = desktop.window();
+    wait("mouse", 20, || run.file("mouse.log").metadata().ok().filter(|file| file.len() == 1).map(drop));
+    desktop.move_by(5, 5);
+    desktop.click(window);
+    wait("capture", 15, || desktop.title(window).contains("releases the mouse").then_some(()));
+    // What it took for the click is not what is looked at.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (x, y, _) = mouse(&run);
+    desktop.move_by(30, 0);
+    desktop.move_by(-10, 40);
+    wait("movement", 10, || {
+        let (to_x, to_y, head) = mouse(&run);
+        ((to_x - x, to_y - y) == (20, -40) && head & 7 == 0).then_some(())
+    });
+    desktop.button(3, true);
+    wait("the right button", 10, || (mouse(&run).2 & 7 == 2).then_some(()));
+    // With the mouse the guest loses its buttons.
+    desktop.chord(&[place::CONTROL, place::ALT, place::G]);
+    wait("no button", 10, || (mouse(&run).2 & 7 == 0).then_some(()));
+    desktop.button(3, false);
+    let before = mouse(&run);
+    desktop.move_by(20, 20);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(mouse(&run), before, "the mouse is the user's again");
 }
 
 fn heard(name: &str, image: Firmware, hertz: f64) {
@@ -209,6 +287,8 @@ fn a_guest_reads_what_is_typed_and_pasted() {
         "--expect",
         "pasted-42",
     ];
+    // Keys are the guest's by their places, whatever the user's letters are.
+    desktop.french();
     let mut run = Run::start("typed", &desktop, &arguments, &[]);
     desktop.window();
     let says = |text: &str| {
