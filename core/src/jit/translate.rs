@@ -172,8 +172,8 @@ impl Jit {
         self.stats.loops += u64::from(trace.closed);
     }
 
-    /// The patches from `first` on belong to a block's code, whose ways out have the links from `links` on. Gives where they are: where those of its last
-    /// code were, if they fit there.
+    /// The patches from `first` on belong to a block's code, whose ways out have the links from `links` on. Gives where
+    /// they are: where those of its last code were, if they fit there.
     fn keep_patches(&mut self, number: u32, first: usize, spread: Spread, links: u32) -> (u32, u32) {
         for patch in &mut self.patches[first..] {
             patch.at = spread.of(patch.at as usize) as u32;

@@ -1,4 +1,4 @@
-//! What the processor's parts cost by themselves: decoding, the TLB, and both engines on a loop.
+//! What parts of the processor cost by themselves: decoding and the TLB.
 //!
 //! `cargo bench -p nomad86-native --bench processor`
 #![allow(missing_docs)]
