@@ -88,8 +88,9 @@ impl FromStr for CodeSize {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<MemorySize>() {
-            Ok(MemorySize(bytes)) if bytes <= 1 << 30 => Ok(Self(bytes)),
-            _ => Err("translated code has a whole number of MiB from 1 to 1024".to_owned()),
+            // Less would be emptied over and over.
+            Ok(MemorySize(bytes)) if (4 << 20..=1 << 30).contains(&bytes) => Ok(Self(bytes)),
+            _ => Err("translated code has a whole number of MiB from 4 to 1024".to_owned()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::cost;
 use super::images::{folder, kept, sh};
 use super::live::Live;
-use super::run::{Run, available};
+use super::run::{Run, available, engines};
 use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -109,8 +109,8 @@ fn machine(disk: &str, overlay: &Path) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-fn run(name: &'static str, options: &[String]) -> Run {
-    Run::new(name).minutes(20).args(options.iter().map(String::as_str)).args(["-serial", "stdio"])
+fn run(name: &'static str, engine: &'static str, options: &[String]) -> Run {
+    Run::new(name, engine).minutes(20).args(options.iter().map(String::as_str)).args(["-serial", "stdio"])
 }
 
 fn new_overlay(name: &str) -> PathBuf {
@@ -122,10 +122,16 @@ fn new_overlay(name: &str) -> PathBuf {
 #[test]
 fn debian_boots_from_its_disk_keeps_a_file_over_a_reboot_and_powers_off() {
     let Some(disk) = disk() else { return };
-    let overlay = new_overlay("debian.ovl");
-    let options = machine(&disk, &overlay);
-    let before = fs::metadata(&disk).unwrap().modified().unwrap();
-    run("debian", &options)
+    for engine in engines("jit") {
+        lives_on_its_disk(&disk, engine);
+    }
+}
+
+fn lives_on_its_disk(disk: &str, engine: &'static str) {
+    let overlay = new_overlay(&format!("debian-{engine}.ovl"));
+    let options = machine(disk, &overlay);
+    let before = fs::metadata(disk).unwrap().modified().unwrap();
+    run("debian", engine, &options)
         // The screen has a prompt of its own.
         .expect("debian ttyS0")
         .expect("login: ")
@@ -143,9 +149,9 @@ fn debian_boots_from_its_disk_keeps_a_file_over_a_reboot_and_powers_off() {
         .sends("poweroff\n")
         .expect("Power down")
         .ends_with(0);
-    assert_eq!(fs::metadata(&disk).unwrap().modified().unwrap(), before, "the image itself is untouched");
+    assert_eq!(fs::metadata(disk).unwrap().modified().unwrap(), before, "the image itself is untouched");
     // Another program's run finds it as well, and this time it is the screen that is logged in on.
-    let said = run("debian-screen", &options)
+    let said = run("debian-screen", engine, &options)
         .expect("debian tty1")
         .keys("alt-f2")
         .expect("tty2")
@@ -168,7 +174,7 @@ fn an_idle_debian_costs_next_to_nothing() {
     let state = folder().join("debian-idle.state");
     let options = machine(&disk, &overlay);
     // The interpreter goes on from where the recompiler has come.
-    run("debian-idle", &options)
+    run("debian-idle", "jit", &options)
         .args(["--save", state.to_str().unwrap()])
         // The screen has a prompt of its own.
         .expect("debian ttyS0")

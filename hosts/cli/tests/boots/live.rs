@@ -67,9 +67,14 @@ impl Live {
         }
         all.extend(args);
         let mut live = Self::start_under(name, before, &all);
-        live.wait("nomad86: ready");
-        live.wait(PROMPT);
+        live.greeted();
         live
+    }
+
+    /// Waits for the small guest's prompt.
+    pub(crate) fn greeted(&mut self) {
+        self.wait("nomad86: ready");
+        self.wait(PROMPT);
     }
 
     fn spawn(command: &mut Command, monitor: PathBuf) -> Self {
@@ -106,7 +111,7 @@ impl Live {
                 panic!("{text:?} was not seen ({}): {new}", if ended { "ended" } else { "too late" });
             }
             drop(said);
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

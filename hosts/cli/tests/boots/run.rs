@@ -13,17 +13,29 @@ pub(crate) fn available(files: &[&str], packages: &str) -> bool {
     false
 }
 
+/// Whether measurements and boots are made at full length: `NOMAD86_BOOTS=full`.
+pub(crate) fn full() -> bool {
+    std::env::var_os("NOMAD86_BOOTS").is_some_and(|value| value == "full")
+}
+
+/// The engines that a system boots under: `usual` on every change, at full length both.
+pub(crate) fn engines(usual: &'static str) -> impl Iterator<Item = &'static str> {
+    ["jit", "interp"].into_iter().filter(move |&engine| engine == usual || full())
+}
+
 /// A run that is being put together.
 pub(crate) struct Run {
     name: &'static str,
+    engine: &'static str,
     args: Vec<String>,
     minutes: u32,
 }
 
 impl Run {
     /// A machine without a display.
-    pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, args: vec!["-display".into(), "none".into()], minutes: 8 }
+    pub(crate) fn new(name: &'static str, engine: &'static str) -> Self {
+        let args = ["-display", "none", "-engine", engine].map(str::to_owned).to_vec();
+        Self { name, engine, args, minutes: 8 }
     }
 
     pub(crate) fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
@@ -84,7 +96,8 @@ impl Run {
         let tail: Vec<&str> = out.lines().rev().take(30).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
         assert_eq!(status.code(), Some(code), "{} {:?}\n{tail}\n{err}", self.name, self.args);
-        eprintln!("{}: {:.1} s of CPU, {:.1} s", self.name, cpu.as_secs_f64(), begun.elapsed().as_secs_f64());
+        let (cpu, passed) = (cpu.as_secs_f64(), begun.elapsed().as_secs_f64());
+        eprintln!("{} ({}): {cpu:.1} s of CPU, {passed:.1} s", self.name, self.engine);
         out + &err
     }
 }
