@@ -2,10 +2,26 @@
 
 use crate::input::Step;
 use nomad86::board::Width::{self, Byte, Dword, Word};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
-/// Inputs for a target.
+/// Inputs for a target: those that are written here, and those of `found/TARGET/`, which fuzzing came upon and which
+/// reach lines that the others do not.
+///
+/// # Panics
+/// When a file that was found cannot be read.
 #[must_use]
 pub fn of(target: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("found").join(target);
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    // In the same order everywhere.
+    let files: BTreeMap<_, _> = files.map(|file| (file.file_name(), file.path())).collect();
+    let found = files.values().map(|path| fs::read(path).expect("what was found is readable"));
+    written(target).into_iter().chain(found).collect()
+}
+
+fn written(target: &str) -> Vec<Vec<u8>> {
     match target {
         "ne2k" => ne2k(),
         "translate" => frames().into_iter().flat_map(|f| [with(0, &f), with(1, &f)]).collect(),
