@@ -18,8 +18,8 @@ fn memory_is_in_mib_unless_it_says_otherwise() {
         assert_eq!(read(text), Ok(MemorySize(mib << 20)), "{text}");
     }
     refused::<MemorySize>(&["", "0", "4G", "12x", "-1", "1.5G", "100k", "99999999999999999999", "é"]);
-    assert_eq!(read("1"), Ok(CodeSize(1 << 20)));
-    refused::<CodeSize>(&["", "0", "2G", "100k"]);
+    assert_eq!(read("4"), Ok(CodeSize(4 << 20)));
+    refused::<CodeSize>(&["", "0", "1", "3M", "2G", "100k"]);
 }
 
 #[test]
