@@ -85,6 +85,12 @@ impl Plan {
         if !args.sandbox && !args.sandbox_folder.is_empty() {
             return Err(wrong("--sandbox-folder goes with --sandbox, which is not there".into()));
         }
+        if let Some(folder) = args.sandbox_folder.iter().find(|folder| !folder.is_dir()) {
+            return Err(wrong(format!(
+                "--sandbox-folder {}: that is no folder; make it first",
+                folder.display()
+            )));
+        }
         let nics = network::specs(&args)?;
         let disks = disk::layout(&args)?;
         Ok(Self { args, steps, display, serial, debugcon, nics, disks })

@@ -104,6 +104,10 @@ const CASES: &[(&str, &str)] = &[
     ("-nographic=1", "--nographic"),
     ("-changed-disks=1", "--changed-disks"),
     ("-stats=1", "--stats"),
+    ("-sandbox=1", "--sandbox"),
+    ("-sandbox-folder @/folder", "goes with --sandbox"),
+    ("-sandbox -sandbox-folder=@/absent", "--sandbox-folder @/absent: that is no folder"),
+    ("-sandbox -sandbox-folder=@/empty", "--sandbox-folder @/empty: that is no folder"),
     ("-type", "--type"),
     ("-send", "--send"),
     // Images.
