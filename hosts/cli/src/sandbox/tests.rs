@@ -176,9 +176,9 @@ fn the_options_say_what_is_needed() {
     };
     let none = needs("--sandbox --nic=none");
     assert_eq!(none, Needs::default());
-    let user = needs("--sandbox --save=a/b --sandbox-folder=c");
+    let user = needs("--sandbox --save=a/b --sandbox-folder=src");
     assert!(user.any_port && user.internet && user.connect.is_empty());
-    assert_eq!(user.folders, [PathBuf::from("c"), PathBuf::from("a")]);
+    assert_eq!(user.folders, [PathBuf::from("src"), PathBuf::from("a")]);
     let cable = needs("--sandbox --nic=ws,url=wss://relay.example/x --screenshot=s.png");
     assert_eq!((cable.connect.as_slice(), cable.any_port), ([443].as_slice(), false));
     assert!(cable.read.contains(&PathBuf::from("/etc/ssl")) && cable.folders == [PathBuf::from(".")]);
