@@ -27,11 +27,15 @@ async function touch(page, ...places) {
     await send("touchEnd", []);
 }
 
-/** What comes out of COM1 of a page's machine from now on. */
+/** What comes out of COM1 of a page's machine from when its firmware has switched the mouse on. */
 function listen(page) {
-    return page.evaluate(() => {
+    return page.evaluate(async () => {
         window.heard = [];
         window.nomad86.add_listener("serial0-output", (data) => window.heard.push(...data));
+        // That takes a tenth of so many instructions.
+        while ((await window.nomad86.get_instruction_counter()) < 1_000_000) {
+            await new Promise((done) => setTimeout(done, 10));
+        }
     });
 }
 
