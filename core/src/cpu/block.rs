@@ -239,6 +239,8 @@ impl BlockCache {
     /// An empty cache for a machine whose backing has `pages` pages. Allocates all that it will ever use.
     #[must_use]
     pub fn new(pages: usize, size: CacheSize) -> Self {
+        // All that there may be: nothing is allocated while the guest runs.
+        let images = IMAGES.min(size.blocks / 8);
         Self {
             insts: Vec::with_capacity(size.instructions),
             blocks: Vec::with_capacity(size.blocks),
@@ -250,8 +252,8 @@ impl BlockCache {
             stamps: 0,
             parked: vec![(NONE, 0); PARKED.min(size.blocks / 8)].into_boxed_slice(),
             next_parked: 0,
-            images: Vec::new(),
-            free_images: Vec::new(),
+            images: Vec::with_capacity(images),
+            free_images: Vec::with_capacity(images),
             size,
             generation: 0,
             stats: CacheStats::default(),
@@ -615,7 +617,7 @@ impl BlockCache {
         if block.image == NO_IMAGE {
             block.image = match self.free_images.pop() {
                 Some(place) => place,
-                None if self.images.len() < IMAGES => {
+                None if self.images.len() < self.images.capacity().min(IMAGES) => {
                     self.images.push(Image { bytes: [0; IMAGE], mask: [0; IMAGE], sizes: [0; MAX_BLOCK] });
                     self.images.len() as u16 - 1
                 }
