@@ -86,6 +86,8 @@ const COMMANDS: &[(&str, Proof)] = &[
     ("cargo install cargo-fuzz", Stage("cargo install -q --locked cargo-fuzz")),
     ("cargo run --release --bin seeds", Stage("cargo run --release --bin seeds")),
     ("cargo +nightly fuzz run ne2k", Stage("cargo +nightly fuzz run ne2k")),
+    (".ci/coverage", Stage(".ci/coverage worst 20")),
+    ("fuzz/reach", Stage("fuzz/reach seeds")),
     ("hosts/cli/measure FOLDER", Stage("hosts/cli/measure target/measured")),
     ("cargo bench -p nomad86", Stage("hosts/cli/measure target/measured")),
     (
