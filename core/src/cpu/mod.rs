@@ -165,10 +165,14 @@ pub enum Stop {
     Shutdown,
 }
 
+/// General registers: EAX ECX EDX EBX ESP EBP ESI EDI, and behind them some that are always 0, so that four bits of
+/// any value name one.
+pub type Regs = [u32; 16];
+
 /// The processor.
 pub struct Cpu {
-    /// EAX ECX EDX EBX ESP EBP ESI EDI, and a ninth that is always 0.
-    pub regs: [u32; 9],
+    /// See [`Regs`].
+    pub regs: Regs,
     /// Offset of the next instruction (between blocks).
     pub eip: u32,
     /// Offset of the first instruction of the block being executed.
@@ -180,10 +184,12 @@ pub struct Cpu {
     pub stop_at: u32,
     /// Bytes of memory TLB index: 0 for the supervisor, 2 for user accesses.
     pub tlb_mode: u32,
+    /// Host address of the TLB's tables for the present privilege.
+    pub(crate) tables: usize,
     /// EFLAGS.
     pub flags: EFlags,
-    /// ES CS SS DS FS GS.
-    pub seg: [Segment; 6],
+    /// ES CS SS DS FS GS, and two that nothing names, so that three bits of any value do.
+    pub seg: [Segment; 8],
     /// All ones for a 32-bit stack, 0xFFFF for a 16-bit one.
     pub stack_mask: u32,
     /// Current privilege level.
@@ -260,14 +266,15 @@ impl Cpu {
     #[must_use]
     pub fn new(model: CpuModel) -> Self {
         let mut cpu = Self {
-            regs: [0; 9],
+            regs: [0; 16],
             eip: 0,
             block_eip: 0,
             at: 0,
             stop_at: 0,
             tlb_mode: 0,
+            tables: 0,
             flags: EFlags::default(),
-            seg: [Segment::default(); 6],
+            seg: [Segment::default(); 8],
             stack_mask: 0xFFFF,
             cpl: 0,
             ldtr: Segment::default(),
@@ -311,7 +318,7 @@ impl Cpu {
     ///
     /// Spec: Intel SDM volume 3, table 9-1.
     pub fn reset(&mut self) {
-        self.regs = [0; 9];
+        self.regs = [0; 16];
         self.regs[reg::EDX] = cpuid::signature(self.model);
         self.eip = 0xFFF0;
         self.flags.set_image(2);
@@ -389,6 +396,7 @@ impl Cpu {
     pub fn set_cpl(&mut self, cpl: u8) {
         self.cpl = cpl;
         self.tlb_mode = if cpl == 3 { 2 } else { 0 };
+        self.tables = self.tlb.tables(self.tlb_mode);
         if self.flags.has(flags::bit::AC) || self.tlb.watching {
             self.settle_watching();
         }
