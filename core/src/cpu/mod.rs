@@ -170,7 +170,10 @@ pub enum Stop {
 pub type Regs = [u32; 16];
 
 /// The processor.
+#[repr(C)]
 pub struct Cpu {
+    /// What translated code and the processor share: first, so that code reaches what it uses most in the shortest way.
+    pub jit: crate::jit::Shared,
     /// See [`Regs`].
     pub regs: Regs,
     /// Offset of the next instruction (between blocks).
@@ -254,8 +257,6 @@ pub struct Cpu {
     pub code_key: u64,
     /// What blocks depend on: bits of [`block::mode`].
     pub mode: u32,
-    /// What translated code and the processor share.
-    pub jit: crate::jit::Shared,
     /// The recompiler's sites, for its interpreter entry.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the recompiler looks"))]
     pub(crate) sites: usize,
