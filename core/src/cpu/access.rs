@@ -153,7 +153,7 @@ impl Cpu {
             return None;
         }
         let cell = self.cell::<T>(READ, s.base.wrapping_add(offset))?;
-        // SAFETY: see `cell`.
+        // SAFETY: as `cell` says of what it gives.
         Some(unsafe { cell.read_unaligned() })
     }
 
@@ -176,7 +176,7 @@ impl Cpu {
             return false;
         }
         let Some(cell) = self.cell::<T>(WRITE, s.base.wrapping_add(offset)) else { return false };
-        // SAFETY: see `cell`.
+        // SAFETY: as `cell` says of what it gives.
         let old = unsafe { cell.read_unaligned() };
         let new = f(self, old);
         // SAFETY: `f` computes; it has no way to change translations.
@@ -188,7 +188,7 @@ impl Cpu {
     #[inline(always)]
     pub fn read_linear<T: Cell>(&mut self, linear: u32, io: &mut dyn Io) -> Run<T> {
         if let Some(cell) = self.cell::<T>(READ, linear) {
-            // SAFETY: see `cell`.
+            // SAFETY: as `cell` says of what it gives.
             return Ok(unsafe { cell.read_unaligned() });
         }
         let bytes = self.read_slow(linear, T::SIZE, self.cpl == 3, io)?;
@@ -199,7 +199,7 @@ impl Cpu {
     #[inline(always)]
     pub fn write_linear<T: Cell>(&mut self, linear: u32, value: T, io: &mut dyn Io) -> Run {
         if let Some(cell) = self.cell::<T>(WRITE, linear) {
-            // SAFETY: see `cell`.
+            // SAFETY: as `cell` says of what it gives.
             unsafe { cell.write_unaligned(value) };
             return Ok(());
         }
@@ -217,7 +217,7 @@ impl Cpu {
     ) -> Run {
         let linear = self.linear_write(segment, offset, T::SIZE)?;
         if let Some(cell) = self.cell::<T>(WRITE, linear) {
-            // SAFETY: see `cell`.
+            // SAFETY: as `cell` says of what it gives.
             let old = unsafe { cell.read_unaligned() };
             let new = f(self, old);
             // SAFETY: `f` computes; it has no way to change translations.

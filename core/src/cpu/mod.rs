@@ -546,7 +546,7 @@ impl Cpu {
         a.field(&mut self.regs[..8]);
         a.field(&mut self.eip);
         a.field(&mut self.flags);
-        a.field(&mut self.seg);
+        a.field(&mut self.seg[..6]);
         a.field(&mut self.cpl);
         a.field(&mut self.ldtr);
         a.field(&mut self.tr);
