@@ -562,7 +562,7 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
     let operand = |size: u8, write| segment.then_some(Access { address, size, aligned: false, write });
     // The widest that it can be: the range only has to cover it.
     let size = |n: usize| if byte(i, n) { 1 } else { 4 };
-    let memory_first = row.operands[0].is_rm();
+    let memory_first = row.operands[0].is_rm() || matches!(row.operands[0], Operand::Ob | Operand::Ov);
     match row.lowering {
         L::Push => [operand(4, false), stack(ESP, -4, true)],
         L::Pop => [stack(ESP, 0, false), None],

@@ -33,6 +33,12 @@ fn operand(rng: &mut Rng, reg: u8, aligned: bool) -> Vec<u8> {
 fn instruction(rng: &mut Rng) -> Vec<u8> {
     // EAX, or an XMM register.
     let (reg, xmm) = (0, rng.below(8) as u8);
+    if rng.percent(12) {
+        // The accumulator's own forms, whose offset is the whole address.
+        let at = DATA + rng.below(4) * PAGE + rng.below(0xFF) * 16;
+        let wide: &[u8] = if rng.percent(30) { &[0x66] } else { &[] };
+        return [wide, &[0xA0 + rng.below(4) as u8], &at.to_le_bytes()].concat();
+    }
     let (opcode, reg, aligned): (&[u8], u8, bool) = match rng.below(24) {
         0..3 => (&[0x8B], reg, false),
         3..5 => (&[0x89], reg, false),
