@@ -5,7 +5,7 @@ use crate::input::Input;
 use nomad86::host::Network;
 use nomad86_host::net::bell::Bell;
 use nomad86_host::net::relay::{RelayClient, RelayConfig, RelayServer, RelayServerConfig, RelayUrl};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(60);
 /// Pieces that an input is sent in.
 const PIECES: usize = 32;
+
+/// First byte of a Close frame (RFC 6455, 5.2).
+const CLOSE: u8 = 0x88;
 
 /// Sends the rest of an input in pieces whose lengths it says itself, so that everything is cut somewhere.
 fn send(stream: &mut TcpStream, input: &mut Input<'_>) {
@@ -33,8 +36,13 @@ fn drain(stream: &mut TcpStream, patience: Duration, until: impl Fn(&[u8]) -> bo
     let mut all = Vec::new();
     let mut chunk = [0; 4096];
     let _ = stream.set_read_timeout(Some(patience));
-    while let Ok(len @ 1..) = stream.read(&mut chunk) {
-        all.extend(&chunk[..len]);
+    loop {
+        match stream.read(&mut chunk) {
+            Ok(len @ 1..) => all.extend(&chunk[..len]),
+            // libFuzzer's alarm clock.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            _ => break,
+        }
         if all.len() > 1 << 20 || until(&all) {
             break;
         }
@@ -71,8 +79,8 @@ pub fn server(data: &[u8]) {
     }
     send(&mut stream, &mut input);
     let _ = stream.shutdown(std::net::Shutdown::Write);
-    // Until it has closed, or as long as it says good-bye.
-    drain(&mut stream, PATIENCE, |_| false);
+    // Until it has closed or says good-bye, to which it would like an answer.
+    drain(&mut stream, PATIENCE, |said| said.contains(&CLOSE));
     let begun = Instant::now();
     while server.stats().clients > 64 {
         assert!(begun.elapsed() < LIMIT, "clients that are gone are forgotten: {:?}", server.stats());

@@ -6,6 +6,8 @@
 
 use super::paging::Access;
 use super::segment::{attr, seg};
+#[cfg(not(feature = "small-tlb"))]
+use super::tlb::ENTRIES;
 use super::tlb::{READ, WRITE};
 use super::{Cpu, Io, Run, Trap};
 use crate::board::Width;
@@ -44,8 +46,8 @@ impl Cpu {
     #[inline(always)]
     #[must_use]
     pub fn effective(&self, i: &Inst) -> u32 {
-        let base = self.regs[usize::from(i.base & 15).min(8)];
-        let index = self.regs[usize::from(i.index & 15).min(8)];
+        let base = self.regs[usize::from(i.base & 15)];
+        let index = self.regs[usize::from(i.index & 15)];
         let at = base.wrapping_add(index << (i.scale & 3)).wrapping_add(i.disp);
         if i.addr16() { at & 0xFFFF } else { at }
     }
@@ -53,7 +55,7 @@ impl Cpu {
     /// Linear address of `size` bytes to be read at `segment:offset`.
     #[inline(always)]
     pub(crate) fn linear_read(&self, segment: u8, offset: u32, size: u32) -> Run<u32> {
-        let s = &self.seg[usize::from(segment) % 6];
+        let s = &self.seg[usize::from(segment & 7)];
         if u64::from(offset) + u64::from(size) <= s.read_span {
             Ok(s.base.wrapping_add(offset))
         } else {
@@ -64,7 +66,7 @@ impl Cpu {
     /// Linear address of `size` bytes to be written at `segment:offset`.
     #[inline(always)]
     pub(crate) fn linear_write(&self, segment: u8, offset: u32, size: u32) -> Run<u32> {
-        let s = &self.seg[usize::from(segment) % 6];
+        let s = &self.seg[usize::from(segment & 7)];
         if u64::from(offset) + u64::from(size) <= s.write_span {
             Ok(s.base.wrapping_add(offset))
         } else {
@@ -74,7 +76,7 @@ impl Cpu {
 
     #[cold]
     fn linear_slow(&self, segment: u8, offset: u32, size: u32, write: bool) -> Run<u32> {
-        let s = &self.seg[usize::from(segment) % 6];
+        let s = &self.seg[usize::from(segment & 7)];
         let stack = usize::from(segment) == seg::SS;
         let bad = if stack { Trap::ss(0) } else { Trap::gp(0) };
         if s.attributes & attr::PRESENT == 0 {
@@ -119,14 +121,75 @@ impl Cpu {
         self.write(i.segment, self.effective(i), value, io)
     }
 
+    /// The addend for `linear` in a table of the present privilege, or 0.
+    #[inline(always)]
+    fn addend(&self, table: u32, linear: u32) -> usize {
+        #[cfg(feature = "small-tlb")]
+        return self.tlb.addend(self.tlb_mode + table, linear);
+        #[cfg(not(feature = "small-tlb"))]
+        {
+            let tables = core::ptr::with_exposed_provenance::<usize>(self.tables);
+            // SAFETY: `tables` leads to two tables of the TLB, which lives as long as the processor; a page number
+            // has as many bits as they have entries.
+            unsafe { *tables.add(table as usize * ENTRIES + (linear >> 12) as usize) }
+        }
+    }
+
+    /// Host address of something at `linear` that may be read, or read and written, directly with the current
+    /// privilege: its page is memory of the backing, which lives as long as anything executes, and it does not leave
+    /// the page. Entries for writing exist only for pages that may be written.
+    #[inline(always)]
+    fn cell<T: Cell>(&self, table: u32, linear: u32) -> Option<*mut T> {
+        let addend = self.addend(table, linear);
+        (addend != 0 && linear & 0xFFF <= PAGE as u32 - T::SIZE)
+            .then(|| core::ptr::with_exposed_provenance_mut(addend.wrapping_add(linear as usize)))
+    }
+
+    /// Reads at `segment:offset` where nothing else need be done.
+    #[inline(always)]
+    pub(crate) fn read_quick<T: Cell>(&self, segment: u8, offset: u32) -> Option<T> {
+        let s = &self.seg[usize::from(segment & 7)];
+        if u64::from(offset) + u64::from(T::SIZE) > s.read_span {
+            return None;
+        }
+        let cell = self.cell::<T>(READ, s.base.wrapping_add(offset))?;
+        // SAFETY: as `cell` says of what it gives.
+        Some(unsafe { cell.read_unaligned() })
+    }
+
+    /// Writes at `segment:offset` where nothing else need be done; false when it did nothing.
+    #[inline(always)]
+    pub(crate) fn write_quick<T: Cell>(&mut self, segment: u8, offset: u32, value: T) -> bool {
+        self.update_quick(segment, offset, |_, _| value)
+    }
+
+    /// Replaces what is at `segment:offset` where nothing else need be done; false when it did nothing.
+    #[inline(always)]
+    pub(crate) fn update_quick<T: Cell>(
+        &mut self,
+        segment: u8,
+        offset: u32,
+        f: impl FnOnce(&mut Self, T) -> T,
+    ) -> bool {
+        let s = &self.seg[usize::from(segment & 7)];
+        if u64::from(offset) + u64::from(T::SIZE) > s.write_span {
+            return false;
+        }
+        let Some(cell) = self.cell::<T>(WRITE, s.base.wrapping_add(offset)) else { return false };
+        // SAFETY: as `cell` says of what it gives.
+        let old = unsafe { cell.read_unaligned() };
+        let new = f(self, old);
+        // SAFETY: `f` computes; it has no way to change translations.
+        unsafe { cell.write_unaligned(new) };
+        true
+    }
+
     /// Reads at a linear address with the current privilege.
     #[inline(always)]
     pub fn read_linear<T: Cell>(&mut self, linear: u32, io: &mut dyn Io) -> Run<T> {
-        let addend = self.tlb.addend(self.tlb_mode + READ, linear);
-        if addend != 0 && linear & 0xFFF <= PAGE as u32 - T::SIZE {
-            // SAFETY: the entry says that the page is memory of the backing, which outlives this call, and
-            // the access does not leave the page.
-            return Ok(unsafe { (addend.wrapping_add(linear as usize) as *const T).read_unaligned() });
+        if let Some(cell) = self.cell::<T>(READ, linear) {
+            // SAFETY: as `cell` says of what it gives.
+            return Ok(unsafe { cell.read_unaligned() });
         }
         let bytes = self.read_slow(linear, T::SIZE, self.cpl == 3, io)?;
         Ok(T::from_bytes(bytes))
@@ -135,10 +198,9 @@ impl Cpu {
     /// Writes at a linear address with the current privilege.
     #[inline(always)]
     pub fn write_linear<T: Cell>(&mut self, linear: u32, value: T, io: &mut dyn Io) -> Run {
-        let addend = self.tlb.addend(self.tlb_mode + WRITE, linear);
-        if addend != 0 && linear & 0xFFF <= PAGE as u32 - T::SIZE {
-            // SAFETY: as in `read_linear`; write entries exist only for pages that may be written.
-            unsafe { (addend.wrapping_add(linear as usize) as *mut T).write_unaligned(value) };
+        if let Some(cell) = self.cell::<T>(WRITE, linear) {
+            // SAFETY: as `cell` says of what it gives.
+            unsafe { cell.write_unaligned(value) };
             return Ok(());
         }
         self.write_slow(linear, &value.to_bytes()[..T::SIZE as usize], self.cpl == 3, io)
@@ -154,10 +216,8 @@ impl Cpu {
         f: impl FnOnce(&mut Self, T) -> T,
     ) -> Run {
         let linear = self.linear_write(segment, offset, T::SIZE)?;
-        let addend = self.tlb.addend(self.tlb_mode + WRITE, linear);
-        if addend != 0 && linear & 0xFFF <= PAGE as u32 - T::SIZE {
-            let cell = addend.wrapping_add(linear as usize) as *mut T;
-            // SAFETY: as in `write_linear`.
+        if let Some(cell) = self.cell::<T>(WRITE, linear) {
+            // SAFETY: as `cell` says of what it gives.
             let old = unsafe { cell.read_unaligned() };
             let new = f(self, old);
             // SAFETY: `f` computes; it has no way to change translations.
@@ -213,7 +273,7 @@ impl Cpu {
     /// Host address of `len` bytes at `linear` that lie in one page and may be read directly.
     #[must_use]
     pub(crate) fn direct(&self, table: u32, linear: u32) -> Option<*mut u8> {
-        let addend = self.tlb.addend(self.tlb_mode + table, linear);
+        let addend = self.addend(table, linear);
         (addend != 0).then(|| addend.wrapping_add(linear as usize) as *mut u8)
     }
 

@@ -134,19 +134,25 @@ impl Block {
     }
 }
 
-/// A recent entry point: linear address to block.
+/// A recent entry point: linear address to live block, with what it takes to execute it.
 #[derive(Clone, Copy)]
-struct Recent {
-    eip: u32,
+#[repr(C)]
+pub struct Recent {
+    linear: u32,
+    /// The block's number.
+    pub block: u32,
     epoch: u64,
-    block: u32,
-    stamp: u32,
+    first: u32,
+    count: u16,
+    /// Bytes.
+    pub len: u16,
 }
 
-const NO_ENTRY: Recent = Recent { eip: 0, epoch: 0, block: NONE, stamp: 0 };
+const NO_ENTRY: Recent = Recent { linear: 0, block: NONE, epoch: 0, first: 0, count: 0, len: 0 };
 
 const HASH: usize = if cfg!(feature = "small-tlb") { 1 << 12 } else { 1 << 16 };
-const RECENT: usize = 1 << 12;
+/// A multiple of the size of a page, so that it is known where a block may stand.
+const RECENT: usize = if cfg!(feature = "small-tlb") { PAGE } else { 4 * PAGE };
 /// Blocks whose bytes were overwritten that are kept, at most; of one page; at one address.
 const PARKED: usize = 1 << 13;
 /// Bytes of a block that is kept as an image, at most, and such blocks.
@@ -265,22 +271,35 @@ impl BlockCache {
         (x >> 16) as usize & (HASH - 1)
     }
 
-    /// The block that was last entered at this linear address under the same epoch.
+    /// The live block that was entered at a linear address in this epoch, if it is still known.
     #[inline(always)]
     #[must_use]
-    pub fn recent(&self, linear: u32, epoch: u64) -> Option<u32> {
+    pub fn recent(&self, linear: u32, epoch: u64) -> Option<&Recent> {
         let r = &self.recent[linear as usize & (RECENT - 1)];
-        if r.eip != linear || r.epoch != epoch || r.block == NONE {
-            return None;
-        }
-        let block = &self.blocks[r.block as usize];
-        (block.live && block.stamp == r.stamp).then_some(r.block)
+        (r.linear == linear && r.epoch == epoch && r.block != NONE).then_some(r)
+    }
+
+    /// Its instructions.
+    #[inline(always)]
+    #[must_use]
+    pub fn insts_of(&self, r: &Recent) -> &[Inst] {
+        &self.insts[r.first as usize..r.first as usize + usize::from(r.count)]
     }
 
     /// Remembers an entry point.
     pub fn remember(&mut self, linear: u32, epoch: u64, block: u32) {
-        let stamp = self.blocks[block as usize].stamp;
-        self.recent[linear as usize & (RECENT - 1)] = Recent { eip: linear, epoch, block, stamp };
+        let &Block { first, count, len, .. } = &self.blocks[block as usize];
+        self.recent[linear as usize & (RECENT - 1)] = Recent { linear, block, epoch, first, count, len };
+    }
+
+    /// A block is not live any more.
+    fn forget(recent: &mut [Recent], number: u32, phys: PhysAddr) {
+        // Wherever its page appears, its offset in it is the same.
+        for r in recent[phys as usize & (PAGE - 1)..].iter_mut().step_by(PAGE) {
+            if r.block == number {
+                *r = NO_ENTRY;
+            }
+        }
     }
 
     /// Looks a block up by its key.
@@ -469,6 +488,7 @@ impl BlockCache {
                     }
                 } else if hits(part.clone()) {
                     (b.live, b.parked) = (false, true);
+                    Self::forget(&mut self.recent, number, b.phys);
                     self.stats.invalidated += 1;
                     off = off.with(Lines::covering(part.start, part.end));
                     fate(number, Fate::Parked);

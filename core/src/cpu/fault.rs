@@ -70,6 +70,9 @@ impl Trap {
 
     /// The instruction is complete and the block ends.
     pub const END: Self = Self::new(2 << 28);
+    /// An operand cannot be had without more ado: the whole instruction is executed again, the long way. It has done
+    /// nothing so far. Never leaves the instruction's function.
+    pub const AGAIN: Self = Self::new(4 << 28);
     /// The processor shuts down.
     pub const SHUTDOWN: Self = Self::new(3 << 28);
     /// #UD.

@@ -165,10 +165,17 @@ pub enum Stop {
     Shutdown,
 }
 
+/// General registers: EAX ECX EDX EBX ESP EBP ESI EDI, and behind them some that are always 0, so that four bits of
+/// any value name one.
+pub type Regs = [u32; 16];
+
 /// The processor.
+#[repr(C)]
 pub struct Cpu {
-    /// EAX ECX EDX EBX ESP EBP ESI EDI, and a ninth that is always 0.
-    pub regs: [u32; 9],
+    /// What translated code and the processor share: first, so that code reaches what it uses most in the shortest way.
+    pub jit: crate::jit::Shared,
+    /// See [`Regs`].
+    pub regs: Regs,
     /// Offset of the next instruction (between blocks).
     pub eip: u32,
     /// Offset of the first instruction of the block being executed.
@@ -180,10 +187,12 @@ pub struct Cpu {
     pub stop_at: u32,
     /// Bytes of memory TLB index: 0 for the supervisor, 2 for user accesses.
     pub tlb_mode: u32,
+    /// Host address of the TLB's tables for the present privilege.
+    pub(crate) tables: usize,
     /// EFLAGS.
     pub flags: EFlags,
-    /// ES CS SS DS FS GS.
-    pub seg: [Segment; 6],
+    /// ES CS SS DS FS GS, and two that nothing names, so that three bits of any value do.
+    pub seg: [Segment; 8],
     /// All ones for a 32-bit stack, 0xFFFF for a 16-bit one.
     pub stack_mask: u32,
     /// Current privilege level.
@@ -248,8 +257,6 @@ pub struct Cpu {
     pub code_key: u64,
     /// What blocks depend on: bits of [`block::mode`].
     pub mode: u32,
-    /// What translated code and the processor share.
-    pub jit: crate::jit::Shared,
     /// The recompiler's sites, for its interpreter entry.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "only the recompiler looks"))]
     pub(crate) sites: usize,
@@ -260,14 +267,15 @@ impl Cpu {
     #[must_use]
     pub fn new(model: CpuModel) -> Self {
         let mut cpu = Self {
-            regs: [0; 9],
+            regs: [0; 16],
             eip: 0,
             block_eip: 0,
             at: 0,
             stop_at: 0,
             tlb_mode: 0,
+            tables: 0,
             flags: EFlags::default(),
-            seg: [Segment::default(); 6],
+            seg: [Segment::default(); 8],
             stack_mask: 0xFFFF,
             cpl: 0,
             ldtr: Segment::default(),
@@ -311,7 +319,7 @@ impl Cpu {
     ///
     /// Spec: Intel SDM volume 3, table 9-1.
     pub fn reset(&mut self) {
-        self.regs = [0; 9];
+        self.regs = [0; 16];
         self.regs[reg::EDX] = cpuid::signature(self.model);
         self.eip = 0xFFF0;
         self.flags.set_image(2);
@@ -389,6 +397,7 @@ impl Cpu {
     pub fn set_cpl(&mut self, cpl: u8) {
         self.cpl = cpl;
         self.tlb_mode = if cpl == 3 { 2 } else { 0 };
+        self.tables = self.tlb.tables(self.tlb_mode);
         if self.flags.has(flags::bit::AC) || self.tlb.watching {
             self.settle_watching();
         }
@@ -537,7 +546,7 @@ impl Cpu {
         a.field(&mut self.regs[..8]);
         a.field(&mut self.eip);
         a.field(&mut self.flags);
-        a.field(&mut self.seg);
+        a.field(&mut self.seg[..6]);
         a.field(&mut self.cpl);
         a.field(&mut self.ldtr);
         a.field(&mut self.tr);

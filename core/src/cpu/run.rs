@@ -1,6 +1,6 @@
 //! The interpreter's loop: find the block at EIP, execute its instructions, deal with what stopped it.
 
-use super::block::{Block, BlockCache, Home, MAX_BLOCK, mode};
+use super::block::{Block, BlockCache, Home, MAX_BLOCK, Recent, mode};
 use super::fault::{Kind, vector};
 use super::interrupt::Event;
 use super::paging::Access;
@@ -71,13 +71,22 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
+        let left = limit - self.count;
+        if jit.is_none()
+            && let Some(recent) = self.recent(cache)
+        {
+            if self.beyond_limit(recent.len) {
+                return self.step(cache, io);
+            }
+            let insts = cache.insts_of(recent);
+            return self.run_insts(insts, recent.len, left.min(MAX_BLOCK as u64) as u32, io);
+        }
         let Some(number) = self.block_here(cache, false, io)? else { return Ok(()) };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
-        if u64::from(self.eip) + u64::from(block.len) > u64::from(s.limit) + 1 {
+        if self.beyond_limit(block.len) {
             return self.step(cache, io);
         }
-        let left = limit - self.count;
         if let Some(jit) = jit
             && left >= u64::from(block.count)
             && let pages =
@@ -87,8 +96,25 @@ impl Cpu {
         {
             return jit.enter(self, cache, code, limit, io);
         }
-        let insts = cache.insts(number);
-        self.run_insts(insts, left.min(MAX_BLOCK as u64) as u32, io)
+        let (insts, len) = (cache.insts(number), cache.block(number).len);
+        self.run_insts(insts, len, left.min(MAX_BLOCK as u64) as u32, io)
+    }
+
+    /// Whether `len` bytes at EIP reach out of the code segment.
+    #[inline(always)]
+    fn beyond_limit(&self, len: u16) -> bool {
+        u64::from(self.eip) + u64::from(len) > u64::from(self.seg[seg::CS].limit) + 1
+    }
+
+    /// The block at EIP, if it was entered lately.
+    #[inline(always)]
+    fn recent<'a>(&self, cache: &'a BlockCache) -> Option<&'a Recent> {
+        let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
+        cache.recent(linear, self.code_key).filter(|recent| {
+            // Translated code looks its page up in the TLB, which may have dropped it for want of room.
+            (self.mode & mode::FLAT != 0 || cache.block(recent.block).home == self.home())
+                && self.tlb.code(linear, self.cpl == 3).is_some()
+        })
     }
 
     /// The block at EIP, or none when fetching it raised a fault, which has been delivered, or made a device ask for
@@ -101,13 +127,8 @@ impl Cpu {
     ) -> Result<Option<u32>, Stop> {
         let linear = self.seg[seg::CS].base.wrapping_add(self.eip);
         let (key, home) = (self.mode, self.home());
-        // Translated code looks its page up in the TLB, which may have dropped it for want of room.
-        if !alone
-            && let Some(number) = cache.recent(linear, self.code_key)
-            && cache.block(number).home == home
-            && self.tlb.code(linear, self.cpl == 3).is_some()
-        {
-            return Ok(Some(number));
+        if !alone && let Some(recent) = self.recent(cache) {
+            return Ok(Some(recent.block));
         }
         let events = io.events();
         let found = if alone {
@@ -157,30 +178,41 @@ impl Cpu {
         true
     }
 
-    /// Executes instructions of one block from its first.
+    /// Executes instructions of one block of `len` bytes from its first, no more than `left`.
     #[inline]
-    pub(crate) fn run_insts(&mut self, insts: &[Inst], left: u32, io: &mut dyn Io) -> Result<(), Stop> {
+    pub(crate) fn run_insts(
+        &mut self,
+        insts: &[Inst],
+        len: u16,
+        left: u32,
+        io: &mut dyn Io,
+    ) -> Result<(), Stop> {
         self.block_eip = self.eip;
-        let count = insts.len().min(left as usize);
-        self.stop_at = count as u32;
-        let mut n = 0;
         // The last instruction overrides this when it branches.
-        if let Some(last) = insts.get(count.wrapping_sub(1)) {
-            self.eip = self.block_eip.wrapping_add(u32::from(last.end));
+        let (mut insts, mut len) = (insts, len);
+        if let Some(fewer) = insts.get(..left as usize) {
+            (insts, len) = (fewer, fewer.last().map_or(0, |last| last.end));
         }
-        while n < self.stop_at as usize {
-            let i = &insts[n];
-            self.at = n as u32;
+        self.eip = self.block_eip.wrapping_add(u32::from(len));
+        self.stop_at = insts.len() as u32;
+        let mut n = 0;
+        for i in insts {
+            self.at = n;
             if let Err(trap) = (i.run)(self, i, io) {
-                return self.left(trap, i, n as u32, io);
+                return self.left(trap, i, n, io);
             }
             n += 1;
+            if n >= self.stop_at {
+                break;
+            }
         }
-        if n < count {
-            self.eip = self.block_eip.wrapping_add(u32::from(insts[n - 1].end));
+        if (n as usize) < insts.len()
+            && let Some(i) = insts.get(n.wrapping_sub(1) as usize)
+        {
+            self.eip = self.block_eip.wrapping_add(u32::from(i.end));
         }
         self.settle_eip();
-        self.count += n as u64;
+        self.count += u64::from(n);
         self.at = 0;
         Ok(())
     }
@@ -239,7 +271,7 @@ impl Cpu {
             Err(trap) => return self.trapped(trap, 0, io),
         }
         self.delivered = false;
-        self.run_insts(&insts, 1, io)?;
+        self.run_insts(&insts, u16::from(insts[0].len), 1, io)?;
         if rf {
             self.flags.system &= !flags::bit::RF;
         }

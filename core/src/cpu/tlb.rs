@@ -137,11 +137,11 @@ impl Tlb {
         self.tables[index]
     }
 
-    /// The first of the tables, for code that indexes them itself: `READ` and then `WRITE` of the supervisor,
-    /// then of the user, [`ENTRIES`] words each.
+    /// Host address of the tables from `mode` on, for code that indexes them itself: `READ` and then `WRITE` of the
+    /// supervisor, then of the user, [`ENTRIES`] words each.
     #[must_use]
-    pub fn base(&self) -> *const usize {
-        self.tables.as_ptr()
+    pub fn tables(&self, mode: u32) -> usize {
+        self.tables[slot(mode, 0)..].as_ptr().expose_provenance()
     }
 
     /// Enters a translation. `watched` entries are dropped again by [`Self::drop_watched`].

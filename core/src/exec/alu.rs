@@ -32,13 +32,13 @@ fn logic_flags<W: Word>(f: &mut EFlags, r: W) {
 }
 
 macro_rules! alu {
-    ($($(#[$doc:meta])* $name:ident |$c:ident, $a:ident, $b:ident| $body:expr;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident |$c:ident, $a:ident, $b:ident| $body:expr;)*) => { quick! { $(
         $(#[$doc])*
-        pub(crate) fn $name<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+        $name<W, D, S>(c, i, io) {
             let $b: W = S::get(c, i, io)?;
             D::update(c, i, io, |$c, $a: W| $body)
         }
-    )* };
+    )* } };
 }
 
 alu! {
@@ -86,12 +86,14 @@ alu! {
     };
 }
 
-/// CMP.
-pub(crate) fn cmp<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let b: W = S::get(c, i, io)?;
-    let a: W = D::get(c, i, io)?;
-    compare(c, a, b);
-    Ok(())
+quick! {
+    /// CMP.
+    cmp<W, D, S>(c, i, io) {
+        let b: W = S::get(c, i, io)?;
+        let a: W = D::get(c, i, io)?;
+        compare(c, a, b);
+        Ok(())
+    }
 }
 
 /// The flags of a comparison.
@@ -101,34 +103,40 @@ pub(super) fn compare<W: Word>(c: &mut Cpu, a: W, b: W) {
     sub_flags(&mut c.flags, a.u32(), b.u32(), r);
 }
 
-/// TEST.
-pub(crate) fn test<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let b: W = S::get(c, i, io)?;
-    let a: W = D::get(c, i, io)?;
-    logic_flags(&mut c.flags, W::of(a.u32() & b.u32()));
-    Ok(())
+quick! {
+    /// TEST.
+    test<W, D, S>(c, i, io) {
+        let b: W = S::get(c, i, io)?;
+        let a: W = D::get(c, i, io)?;
+        logic_flags(&mut c.flags, W::of(a.u32() & b.u32()));
+        Ok(())
+    }
 }
 
-/// INC.
-pub(crate) fn inc<W: Word, D: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    D::update(c, i, io, |c, a: W| {
-        let cf = c.flags.cf();
-        let r = W::of(a.u32().wrapping_add(1));
-        add_flags(&mut c.flags, a.u32(), 1, r);
-        c.flags.set_cf(cf);
-        r
-    })
+quick! {
+    /// INC.
+    inc<W, D>(c, i, io) {
+        D::update(c, i, io, |c, a: W| {
+            let cf = c.flags.cf();
+            let r = W::of(a.u32().wrapping_add(1));
+            add_flags(&mut c.flags, a.u32(), 1, r);
+            c.flags.set_cf(cf);
+            r
+        })
+    }
 }
 
-/// DEC.
-pub(crate) fn dec<W: Word, D: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    D::update(c, i, io, |c, a: W| {
-        let cf = c.flags.cf();
-        let r = W::of(a.u32().wrapping_sub(1));
-        sub_flags(&mut c.flags, a.u32(), 1, r);
-        c.flags.set_cf(cf);
-        r
-    })
+quick! {
+    /// DEC.
+    dec<W, D>(c, i, io) {
+        D::update(c, i, io, |c, a: W| {
+            let cf = c.flags.cf();
+            let r = W::of(a.u32().wrapping_sub(1));
+            sub_flags(&mut c.flags, a.u32(), 1, r);
+            c.flags.set_cf(cf);
+            r
+        })
+    }
 }
 
 /// NEG.

@@ -44,7 +44,7 @@ pub(crate) use vector::{Loose, Narrow};
 pub(crate) use x87::*;
 
 pub(crate) use crate::cpu::access::Cell;
-pub(crate) use crate::cpu::{Cpu, Io, Run, Trap, reg};
+pub(crate) use crate::cpu::{Cpu, Io, Regs, Run, Trap, reg};
 pub(crate) use crate::isa::Inst;
 
 /// An operand width of the integer unit.
@@ -60,9 +60,9 @@ pub(crate) trait Word: Cell + PartialEq + Eq {
     /// Truncates.
     fn of(value: u32) -> Self;
     /// Reads register `n`.
-    fn get(regs: &[u32; 9], n: u8) -> Self;
+    fn get(regs: &Regs, n: u8) -> Self;
     /// Writes register `n`.
-    fn set(regs: &mut [u32; 9], n: u8, value: Self);
+    fn set(regs: &mut Regs, n: u8, value: Self);
 }
 
 impl Word for u8 {
@@ -81,11 +81,11 @@ impl Word for u8 {
         value as u8
     }
     #[inline(always)]
-    fn get(regs: &[u32; 9], n: u8) -> Self {
+    fn get(regs: &Regs, n: u8) -> Self {
         (regs[usize::from(n & 3)] >> (n & 4) >> (n & 4)) as u8
     }
     #[inline(always)]
-    fn set(regs: &mut [u32; 9], n: u8, value: Self) {
+    fn set(regs: &mut Regs, n: u8, value: Self) {
         let r = &mut regs[usize::from(n & 3)];
         let shift = (n & 4) * 2;
         *r = *r & !(0xFF << shift) | u32::from(value) << shift;
@@ -108,11 +108,11 @@ impl Word for u16 {
         value as u16
     }
     #[inline(always)]
-    fn get(regs: &[u32; 9], n: u8) -> Self {
+    fn get(regs: &Regs, n: u8) -> Self {
         regs[usize::from(n & 7)] as u16
     }
     #[inline(always)]
-    fn set(regs: &mut [u32; 9], n: u8, value: Self) {
+    fn set(regs: &mut Regs, n: u8, value: Self) {
         let r = &mut regs[usize::from(n & 7)];
         *r = *r & 0xFFFF_0000 | u32::from(value);
     }
@@ -134,11 +134,11 @@ impl Word for u32 {
         value
     }
     #[inline(always)]
-    fn get(regs: &[u32; 9], n: u8) -> Self {
+    fn get(regs: &Regs, n: u8) -> Self {
         regs[usize::from(n & 7)]
     }
     #[inline(always)]
-    fn set(regs: &mut [u32; 9], n: u8, value: Self) {
+    fn set(regs: &mut Regs, n: u8, value: Self) {
         regs[usize::from(n & 7)] = value;
     }
 }
@@ -147,6 +147,8 @@ impl Word for u32 {
 pub(crate) trait Place {
     /// It is in memory.
     const MEMORY: bool = false;
+    /// The same place, of which only what can be had without more ado is had: [`Trap::AGAIN`] otherwise.
+    type Quick: Place;
     /// Reads it.
     fn get<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run<W>;
     /// Writes it.
@@ -159,10 +161,35 @@ pub(crate) trait Place {
 pub(crate) struct R<const N: usize>;
 /// The memory operand.
 pub(crate) struct M;
+/// See [`Place::Quick`].
+pub(crate) struct Quick;
 /// The immediate.
 pub(crate) struct I;
 
+/// Functions of frequent instructions, which first try their operands as [`Place::Quick`], so that the usual way has
+/// no calls in it, and then do the whole once more. Nothing may have been done when an operand is not to be had.
+macro_rules! quick {
+    ($($(#[$doc:meta])* $name:ident<$W:ident $(, $P:ident)+>($c:ident, $i:ident, $io:ident) $body:block)*) => { $(
+        $(#[$doc])*
+        pub(crate) fn $name<$W: Word $(, $P: Place)+>($c: &mut Cpu, $i: &Inst, $io: &mut dyn Io) -> Run {
+            #[inline(always)]
+            fn whole<$W: Word $(, $P: Place)+>($c: &mut Cpu, $i: &Inst, $io: &mut dyn Io) -> Run $body
+            #[cold]
+            #[inline(never)]
+            fn again<$W: Word $(, $P: Place)+>($c: &mut Cpu, $i: &Inst, $io: &mut dyn Io) -> Run {
+                whole::<$W $(, $P)+>($c, $i, $io)
+            }
+            match whole::<$W $(, $P::Quick)+>($c, $i, $io) {
+                Err(trap) if trap == Trap::AGAIN => again::<$W $(, $P)+>($c, $i, $io),
+                done => done,
+            }
+        }
+    )* };
+}
+pub(crate) use quick;
+
 impl<const N: usize> Place for R<N> {
+    type Quick = Self;
     #[inline(always)]
     fn get<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run<W> {
         Ok(W::get(&c.regs, i.reg[N]))
@@ -183,6 +210,7 @@ impl<const N: usize> Place for R<N> {
 
 impl Place for M {
     const MEMORY: bool = true;
+    type Quick = Quick;
     #[inline(always)]
     fn get<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run<W> {
         c.load(i, io)
@@ -198,7 +226,25 @@ impl Place for M {
     }
 }
 
+impl Place for Quick {
+    const MEMORY: bool = true;
+    type Quick = Self;
+    #[inline(always)]
+    fn get<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run<W> {
+        c.read_quick(i.segment, c.effective(i)).ok_or(Trap::AGAIN)
+    }
+    #[inline(always)]
+    fn put<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io, value: W) -> Run {
+        if c.write_quick(i.segment, c.effective(i), value) { Ok(()) } else { Err(Trap::AGAIN) }
+    }
+    #[inline(always)]
+    fn update<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io, f: impl FnOnce(&mut Cpu, W) -> W) -> Run {
+        if c.update_quick(i.segment, c.effective(i), f) { Ok(()) } else { Err(Trap::AGAIN) }
+    }
+}
+
 impl Place for I {
+    type Quick = Self;
     #[inline(always)]
     fn get<W: Word>(_c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run<W> {
         Ok(W::of(i.imm))

@@ -3,10 +3,12 @@
 use super::*;
 use crate::cpu::segment::seg;
 
-/// MOV.
-pub(crate) fn mov<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let value: W = S::get(c, i, io)?;
-    D::put(c, i, io, value)
+quick! {
+    /// MOV.
+    mov<W, D, S>(c, i, io) {
+        let value: W = S::get(c, i, io)?;
+        D::put(c, i, io, value)
+    }
 }
 
 /// LEA.
@@ -16,13 +18,13 @@ pub(crate) fn lea<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut d
 }
 
 macro_rules! extensions {
-    ($($(#[$doc:meta])* $name:ident $from:ty, $by:ident;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident $from:ty, $by:ident;)*) => { quick! { $(
         $(#[$doc])*
-        pub(crate) fn $name<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+        $name<W, D, S>(c, i, io) {
             let value: $from = S::get(c, i, io)?;
             D::put(c, i, io, W::of(value.$by()))
         }
-    )* };
+    )* } };
 }
 
 extensions! {

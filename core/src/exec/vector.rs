@@ -96,7 +96,7 @@ impl Cpu {
     /// #GP for an operand that is not at a multiple of its size; comes before the limit, as on AMD's processors.
     #[inline(always)]
     fn check_vector(&self, i: &Inst, at: u32, size: u32) -> Run {
-        let linear = self.seg[usize::from(i.segment) % 6].base.wrapping_add(at);
+        let linear = self.seg[usize::from(i.segment & 7)].base.wrapping_add(at);
         if linear & (size - 1) != 0 { Err(Trap::gp(0)) } else { Ok(()) }
     }
 }

@@ -39,7 +39,7 @@ impl Cpu {
         let cs = self.seg[crate::cpu::segment::seg::CS].selector;
         self.fpu.note_instruction(opcode, cs, ip);
         if i.is_memory() {
-            let selector = self.seg[usize::from(i.segment) % 6].selector;
+            let selector = self.seg[usize::from(i.segment & 7)].selector;
             let offset = self.effective(i);
             self.fpu.note_operand(selector, offset);
         }

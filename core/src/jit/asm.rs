@@ -232,11 +232,17 @@ impl Asm {
                     _ => self.push_i32(disp),
                 }
             }
-            // mod 10, base r14, disp32.
-            Rm::Field(offset) => {
-                self.push(0x80 | reg | 6);
-                self.push_i32(offset);
-            }
+            // Base r14.
+            Rm::Field(offset) => match i8::try_from(offset) {
+                Ok(short) => {
+                    self.push(0x40 | reg | 6);
+                    self.push_i8(short);
+                }
+                Err(_) => {
+                    self.push(0x80 | reg | 6);
+                    self.push_i32(offset);
+                }
+            },
         }
     }
 
@@ -260,6 +266,10 @@ impl Asm {
             self.mov_imm(to, disp as u32);
             return;
         };
+        if let (Some(base), None, 0) = (base, index, disp) {
+            self.mov(to, base);
+            return;
+        }
         let mut rex = 0x40;
         if to & 8 != 0 {
             rex |= 4;
@@ -276,7 +286,9 @@ impl Asm {
         self.push(0x8D);
         let reg = (to & 7) << 3;
         let short = i8::try_from(disp).is_ok();
-        let mode = if base.is_none() {
+        // EBP and r13 as bases have a displacement always.
+        let none = base.is_none_or(|b| disp == 0 && b & 7 != 5);
+        let mode = if none {
             0
         } else if short {
             0x40
@@ -291,10 +303,21 @@ impl Asm {
                 self.push(scale << 6 | (i & 7) << 3 | base.unwrap_or(5) & 7);
             }
         }
-        if base.is_some() && short {
-            self.push_i8(disp as i8);
-        } else {
-            self.push_i32(disp);
+        match mode {
+            0 if base.is_some() => {}
+            0x40 => self.push_i8(disp as i8),
+            _ => self.push_i32(disp),
+        }
+    }
+
+    /// An entry of the table at `[r12 + table]`, which one says a register, to a register.
+    pub(super) fn load_entry(&mut self, to: u8, index: u8, table: i32) {
+        self.push(0x49 | (to >> 3 & 1) << 2 | (index >> 3 & 1) << 1);
+        self.push(0x8B);
+        self.push(if table == 0 { 0 } else { 0x80 } | (to & 7) << 3 | 4);
+        self.push(3 << 6 | (index & 7) << 3 | 4);
+        if table != 0 {
+            self.push_i32(table);
         }
     }
 

@@ -230,7 +230,7 @@ fn note(c: &mut Cpu, s: &Site) {
     c.fpu.note_instruction(opcode(i), c.seg[seg::CS].selector, ip);
     if s.x87_memory != 0 {
         // The offset is there already.
-        c.fpu.fds = c.seg[usize::from(inst(s.x87_memory).segment) % 6].selector;
+        c.fpu.fds = c.seg[usize::from(inst(s.x87_memory).segment & 7)].selector;
     }
 }
 

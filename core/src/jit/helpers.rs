@@ -6,7 +6,6 @@ use super::{Jit, NO_LINK, Pages, fp};
 use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
 use crate::cpu::flags::bit;
 use crate::cpu::segment::seg;
-use crate::cpu::tlb::ENTRIES;
 use crate::cpu::{Cpu, Io, Stop, event};
 
 /// Status flags as EFLAGS has them to what LAHF and SETO give.
@@ -28,7 +27,7 @@ const RESUME: u32 = 2;
 pub(super) fn hand_over(c: &mut Cpu) {
     fp::settle(c);
     c.jit.budget = (c.jit.limit as i64).wrapping_sub(c.count as i64);
-    c.jit.tlb = c.tlb.base() as usize + c.tlb_mode as usize * ENTRIES * 8;
+    c.jit.tlb = c.tables;
     c.jit.code_tlb = c.tlb.code_base(c.cpl == 3) as usize;
     c.jit.mixed = c.tlb.mixed_base(c.cpl == 3) as usize;
     c.jit.flags = pack(c.flags.status());
@@ -184,7 +183,8 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
             Ok(Some(number)) => {
                 // Up to the end of the segment, where the dispatcher looks more closely.
                 let cs = &c.seg[seg::CS];
-                if u64::from(c.eip) + u64::from(cache.block(number).len) > u64::from(cs.limit) + 1 {
+                let len = cache.block(number).len;
+                if u64::from(c.eip) + u64::from(len) > u64::from(cs.limit) + 1 {
                     break Ok(None);
                 }
                 let linear = cs.base.wrapping_add(c.eip);
@@ -195,7 +195,7 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
                 // Not hot enough yet: interpreted here, since what it leads to mostly is.
                 fp::spill(c);
                 let left = left(c).min(MAX_BLOCK as u64) as u32;
-                if let Err(stop) = c.run_insts(cache.insts(number), left, io) {
+                if let Err(stop) = c.run_insts(cache.insts(number), len, left, io) {
                     break Err(stop);
                 }
             }

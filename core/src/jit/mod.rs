@@ -76,32 +76,14 @@ impl Pages<'_> {
 pub struct Shared {
     /// Instructions left (r13).
     pub budget: i64,
-    /// Instruction count at which the budget is 0.
-    pub limit: u64,
     /// First table of the TLB for the present privilege (r12).
     pub tlb: usize,
-    /// Table of recent entry points for the present mode.
-    pub entries: usize,
     /// Table of jumps: code for the low 16 bits of a linear address, which then looks whether it is meant.
     pub jumps: usize,
-    /// [`Self::entries`] and [`Self::jumps`] for code of flat segments, and for other code.
-    pub tables: [[usize; 2]; 2],
     /// Table of counters of blocks.
     pub until_hot: usize,
     /// Table of physical pages that code lies on, for the present privilege.
     pub code_tlb: usize,
-    /// Table of pages that hold code and are written, for the present privilege.
-    pub mixed: usize,
-    /// The interpreter's function for one instruction.
-    pub interpret: usize,
-    /// The dispatcher's function for a jump.
-    pub resolve: usize,
-    /// The recompiler and the block cache of this run.
-    pub jit: usize,
-    /// See [`Self::jit`].
-    pub cache: usize,
-    /// The `dyn Io` of this run, as two words.
-    pub io: [usize; 2],
     /// Status flags: AH as LAHF gives it in bits 8–15, OF in bit 0.
     pub flags: u16,
     /// Linear address of the code page.
@@ -118,6 +100,24 @@ pub struct Shared {
     pub addends: [usize; 4],
     /// Instructions of the budget that a loop has put aside while it does a number of rounds.
     pub aside: i64,
+    /// Instruction count at which the budget is 0.
+    pub limit: u64,
+    /// Table of recent entry points for the present mode.
+    pub entries: usize,
+    /// [`Self::entries`] and [`Self::jumps`] for code of flat segments, and for other code.
+    pub tables: [[usize; 2]; 2],
+    /// Table of pages that hold code and are written, for the present privilege.
+    pub mixed: usize,
+    /// The interpreter's function for one instruction.
+    pub interpret: usize,
+    /// The dispatcher's function for a jump.
+    pub resolve: usize,
+    /// The recompiler and the block cache of this run.
+    pub jit: usize,
+    /// See [`Self::jit`].
+    pub cache: usize,
+    /// The `dyn Io` of this run, as two words.
+    pub io: [usize; 2],
     /// Why translated code left, when it was not for want of budget.
     pub stop: Option<Stop>,
     /// Instructions that translated code left to the interpreter.

@@ -90,6 +90,8 @@ pub(super) struct Shared {
 pub(super) struct Group {
     key: Key,
     count: u32,
+    /// Groups found before it.
+    order: u32,
     /// Bytes of the range, as distances from the sum of the roots; the last is part of it.
     pub(super) low: i32,
     /// See [`Self::low`].
@@ -106,6 +108,34 @@ pub(super) struct Group {
 
 /// Groups in a plan, at most.
 pub(super) const GROUPS: usize = 4;
+/// Groups in a block before the best are chosen, at most.
+pub(super) const MOST_FOUND: usize = 2 * MAX_BLOCK;
+
+/// The groups of a plan.
+#[derive(Clone, Copy)]
+pub(super) struct Groups {
+    list: [Group; GROUPS],
+    count: usize,
+}
+
+impl Groups {
+    const NONE: Self = Self { list: [Group::NONE; GROUPS], count: 0 };
+
+    /// The first of what was found.
+    fn of(found: &[Group]) -> Self {
+        let mut groups = Self::NONE;
+        groups.count = found.len().min(GROUPS);
+        groups.list[..groups.count].copy_from_slice(&found[..groups.count]);
+        groups
+    }
+}
+
+impl core::ops::Deref for Groups {
+    type Target = [Group];
+    fn deref(&self) -> &[Group] {
+        &self.list[..self.count.min(GROUPS)]
+    }
+}
 
 /// What is translated, as far as plans care.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,7 +157,7 @@ pub(super) struct Plan {
     /// A register behind each instruction, and its distance from the root of the first group.
     after: [Option<(u8, i32)>; MAX_BLOCK],
     /// The groups; the addend of the first is kept in a register.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Groups,
     /// Everything is looked up before the first instruction, and holds for the next round.
     pub(super) stable: bool,
     /// Everything is looked up before the first instruction, and holds for a number of rounds.
@@ -141,7 +171,7 @@ impl Plan {
     pub(super) const NONE: Self = Self {
         accesses: [[None; 2]; MAX_BLOCK],
         after: [None; MAX_BLOCK],
-        groups: Vec::new(),
+        groups: Groups::NONE,
         stable: false,
         rounds: false,
         last: 0,
@@ -162,9 +192,9 @@ impl Plan {
         self.rounds || self.groups.len() > 1 || self.groups.iter().any(|group| !group.key.single())
     }
 
-    /// Plans what is translated.
-    pub(super) fn new(insts: &[Inst], kind: Kind) -> Self {
-        let mut found: Vec<Group> = Vec::with_capacity(2 * insts.len());
+    /// Plans what is translated; `found` is room for [`MOST_FOUND`] groups.
+    pub(super) fn new(insts: &[Inst], kind: Kind, found: &mut Vec<Group>) -> Self {
+        found.clear();
         let mut walk = Walk::new();
         for i in insts {
             for (slot, access) in accesses(i).into_iter().enumerate() {
@@ -176,14 +206,14 @@ impl Plan {
                 if slot == 0 || key.index == NO_ROOT {
                     match found.iter_mut().find(|group| group.key == key) {
                         Some(group) => group.add(offset, access),
-                        None => found.extend(Group::new(key, offset, access)),
+                        None => found.extend(Group::new(key, offset, access, found.len() as u32)),
                     }
                 }
             }
             walk.step(i);
         }
         let end = walk.values;
-        for group in &mut found {
+        for group in &mut *found {
             group.start = group.key.start();
             group.step = group.key.step(&end).filter(|_| matches!(kind, Kind::Loop | Kind::Rounds));
             if group.step.is_some_and(|step| step % 16 != 0) && kind == Kind::Rounds {
@@ -192,7 +222,8 @@ impl Plan {
             }
         }
         found.retain(|group| group.count >= WORTH || kind == Kind::Rounds);
-        found.sort_by_key(|group| core::cmp::Reverse(group.count));
+        // Not the sort that keeps the order by itself: that one allocates.
+        found.sort_unstable_by_key(|group| (core::cmp::Reverse(group.count), group.order));
         let hoisted =
             |group: &Group| group.start.is_some() && group.step.is_some_and(|step| step.abs() <= STEP);
         match kind {
@@ -204,9 +235,9 @@ impl Plan {
                 found.retain(|group| Some(group.key) == first || group.count > WORTH);
             }
         }
-        found.truncate(GROUPS);
-        let rounds = kind == Kind::Rounds && found.iter().any(|group| group.step != Some(0));
-        let mut plan = Self { groups: found, rounds, ..Self::NONE };
+        let groups = Groups::of(found);
+        let rounds = kind == Kind::Rounds && groups.iter().any(|group| group.step != Some(0));
+        let mut plan = Self { groups, rounds, ..Self::NONE };
         plan.place(insts);
         let fixed = |group: &Group| group.start.is_some() && group.step == Some(0);
         plan.stable = matches!(kind, Kind::Loop | Kind::Rounds) && plan.groups.iter().all(fixed);
@@ -281,17 +312,20 @@ impl Key {
 }
 
 impl Group {
-    fn new(key: Key, offset: i32, access: Access) -> Option<Self> {
-        let mut group = Self {
-            key,
-            count: 0,
-            low: i32::MAX,
-            high: i32::MIN,
-            write: false,
-            aligned: None,
-            start: None,
-            step: None,
-        };
+    const NONE: Self = Self {
+        key: Key { base: NO_ROOT, index: NO_ROOT, scale: 0 },
+        count: 0,
+        order: 0,
+        low: i32::MAX,
+        high: i32::MIN,
+        write: false,
+        aligned: None,
+        start: None,
+        step: None,
+    };
+
+    fn new(key: Key, offset: i32, access: Access, order: u32) -> Option<Self> {
+        let mut group = Self { key, order, ..Self::NONE };
         group.add(offset, access);
         (group.count != 0).then_some(group)
     }

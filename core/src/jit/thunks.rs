@@ -1,6 +1,6 @@
 //! The shared pieces of code: entry, exit, lookups, the way to the interpreter.
 
-use super::asm::Asm;
+use super::asm::{Asm, Rm};
 use super::x64::{Entry, TABLE};
 use super::{Jit, Shared};
 use crate::cpu::Cpu;
@@ -135,7 +135,9 @@ fn store_eip(a: &mut Asm) {
 /// AH and OF of RFLAGS to memory; r11 is lost.
 pub(super) fn save_flags(a: &mut Asm) {
     let at = Offsets::NEW.flags;
-    dynasm!(a ; .arch x64 ; mov r11d, eax ; lahf ; seto al ; mov [r14 + at], ax ; mov eax, r11d);
+    dynasm!(a ; .arch x64 ; mov r11d, eax ; lahf ; seto al);
+    a.modrm(2, 0x89, 0, Rm::Field(at));
+    dynasm!(a ; .arch x64 ; mov eax, r11d);
 }
 
 /// See [`Thunks::mixed`].

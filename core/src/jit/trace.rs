@@ -69,18 +69,30 @@ impl Piece {
 }
 
 impl Trace {
-    /// The trace that begins with a block: it alone without knowledge of what is entered how often.
-    pub(super) fn new(cache: &BlockCache, number: u32, heat: Option<Heat<'_>>) -> Self {
-        let mut trace = Self {
+    /// No trace, and no room for one.
+    pub(super) const NONE: Self =
+        Self { pieces: Vec::new(), insts: Vec::new(), closed: false, short: false, pages: Vec::new() };
+
+    /// No trace, with room for every one.
+    pub(super) fn room() -> Self {
+        Self {
             pieces: Vec::with_capacity(PIECES),
             insts: Vec::with_capacity(MAX_BLOCK),
-            closed: false,
-            short: false,
             pages: Vec::with_capacity(PAGES),
-        };
+            ..Self::NONE
+        }
+    }
+
+    /// Makes this the trace that begins with a block: it alone without knowledge of what is entered how often.
+    pub(super) fn follow(&mut self, cache: &BlockCache, number: u32, heat: Option<Heat<'_>>) {
+        let trace = self;
+        trace.pieces.clear();
+        trace.insts.clear();
+        trace.pages.clear();
+        (trace.closed, trace.short) = (false, false);
         let first = (cache.block(number).phys & 0xFFF) as i32;
         trace.push(cache, number, first);
-        let Some(heat) = heat else { return trace };
+        let Some(heat) = heat else { return };
         let head = cache.block(number);
         let (mut last, mut at) = (number, trace.pieces[0].offset);
         let mut left = 0;
@@ -88,7 +100,7 @@ impl Trace {
         loop {
             let block = cache.block(last);
             if block.second.is_some() {
-                return trace;
+                return;
             }
             let there = |offset: i32| {
                 let found = if (0..PAGE as i32).contains(&offset) {
@@ -110,10 +122,10 @@ impl Trace {
                 left += elsewhere(number);
                 trace.closed = true;
                 trace.short = left > heat.entered(number) / ROUNDS;
-                return trace;
+                return;
             }
             let Some((next, on)) = ways.into_iter().flatten().max_by_key(|&(n, _)| heat.entered(n)) else {
-                return trace;
+                return;
             };
             let lukewarm = heat.entered(next) < heat.entered(last) / SHARE;
             let full = trace.pieces.len() == PIECES
@@ -134,7 +146,7 @@ impl Trace {
                 || new && trace.pages.len() == PAGES
                 || cache.block(next).mode != head.mode
             {
-                return trace;
+                return;
             }
             if new {
                 trace.pages.push(page);

@@ -2,7 +2,7 @@
 
 use super::asm::{Asm, Label, Rm, Spread};
 use super::emit::flags::Where;
-use super::emit::{Alone, Done, Emitter, Files, Jump, Place, Return};
+use super::emit::{Alone, Astray, Cold, Done, Emitter, Files, Jump, Jumps, Place, Return};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
 use super::trace::{Heat, Known, Successors, Trace};
@@ -46,10 +46,9 @@ impl Jit {
         pages: Pages<'_>,
         plain: Option<Code>,
     ) {
-        let block = *cache.block(number);
-        let alone = block.mode & mode::ALONE != 0;
-        let hot = !alone && self.until_hot[number as usize] < 0;
-        let trace = Trace::new(
+        let mut trace = core::mem::replace(&mut self.trace, Trace::NONE);
+        let hot = cache.block(number).mode & mode::ALONE == 0 && self.until_hot[number as usize] < 0;
+        trace.follow(
             cache,
             number,
             hot.then_some(Heat {
@@ -59,6 +58,20 @@ impl Jit {
                 pages: plain.map(|_| pages),
             }),
         );
+        self.translate_trace(cache, number, hot, &trace, plain);
+        self.trace = trace;
+    }
+
+    fn translate_trace(
+        &mut self,
+        cache: &BlockCache,
+        number: u32,
+        hot: bool,
+        trace: &Trace,
+        plain: Option<Code>,
+    ) {
+        let block = *cache.block(number);
+        let alone = block.mode & mode::ALONE != 0;
         let insts = &trace.insts[..];
         let count = insts.len();
         let mut known = Known::default();
@@ -73,14 +86,8 @@ impl Jit {
                 at[n] = piece.offset + i32::from(insts[n].end) - i32::from(insts[n].len);
             }
         }
-        let code = Translation {
-            trace: &trace,
-            block: &block,
-            live: &live[..count],
-            live_in,
-            at: &at[..count],
-            plain,
-        };
+        let code =
+            Translation { trace, block: &block, live: &live[..count], live_in, at: &at[..count], plain };
         // Accesses share lookups where offsets are linear addresses.
         const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
         let shares = block.mode & SHARES == SHARES;
@@ -102,7 +109,8 @@ impl Jit {
             && patches + 2 * count < PATCHES;
         let mut made = None;
         for &kind in kinds {
-            let plan = kind.filter(|_| shares).map_or(Plan::NONE, |kind| Plan::new(insts, kind));
+            let plan =
+                kind.filter(|_| shares).map_or(Plan::NONE, |kind| Plan::new(insts, kind, &mut self.found));
             if kind == Some(Kind::Rounds) && plan.groups.is_empty() {
                 continue;
             }
@@ -113,12 +121,12 @@ impl Jit {
             made = Some(done);
             break;
         }
-        let Some(Made { alone_ways, exits, labels }) = made else { return };
+        let Some(labels) = made else { return };
         let spread = self.place();
         let of = |position: usize| spread.of(position) as u32;
-        let links = (self.links.len() + alone_ways.len()) as u32;
+        let links = (self.links.len() + self.ways.alone.len()) as u32;
         let patches = self.keep_patches(number, patches, spread, links);
-        for way in &alone_ways {
+        for way in &self.ways.alone {
             self.links.push(Link {
                 at: of(way.at),
                 stub: of(self.asm.position(way.stub)),
@@ -131,7 +139,7 @@ impl Jit {
                 to: 0,
             });
         }
-        for exit in &exits {
+        for exit in &self.ways.exits {
             let page = if exit.cross { 0 } else { block.phys & !0xFFF };
             self.links.push(Link {
                 at: of(exit.at),
@@ -198,14 +206,16 @@ impl Jit {
         plan: &Plan,
         counter: Option<u32>,
         patchable: bool,
-    ) -> Option<Made> {
+    ) -> Option<Labels> {
         let Translation { trace, block, live, live_in, at, .. } = *code;
         let insts = &trace.insts[..];
         let count = insts.len();
         self.asm.clear();
+        self.ways.clear();
+        let exits = &mut self.ways.exits;
         let mut w = Emitter {
             asm: &mut self.asm,
-            cold: Vec::with_capacity(2 * count),
+            cold: &mut self.ways.cold,
             sites: &mut self.sites,
             patches: &mut self.patches,
             patchable,
@@ -219,8 +229,8 @@ impl Jit {
             at,
             plan,
             looked_up: 0,
-            alone: Vec::new(),
-            astray: Vec::new(),
+            alone: &mut self.ways.alone,
+            astray: &mut self.ways.astray,
             first_link: self.links.len(),
             precise: self.precise,
             flags: Where::MEMORY,
@@ -244,12 +254,11 @@ impl Jit {
         }
         w.asm.bind(labels.body);
         let hoisted = w.looked_up;
-        let mut exits = Vec::with_capacity(trace.pieces.len() + 1);
         for (number, &piece) in trace.pieces.iter().enumerate() {
             let follower = trace.pieces.get(number + 1);
             let end = piece.start + piece.count;
             let to = Successors::of(block, piece.offset, piece.len, &insts[end as usize - 1]);
-            let mut jumps: Vec<_> = to.iter().map(|to| Jump { condition: None, target: to.next }).collect();
+            let mut jumps = to.as_ref().map_or(Jumps::NONE, |to| Jumps::always(to.next));
             for n in piece.range() {
                 let (i, p) = (&insts[n], Place { index: n as u32, live: live[n], piece });
                 if i.row().lowering.is_flow() {
@@ -262,7 +271,7 @@ impl Jit {
                     };
                     jumps = w.branch(i, p, to.as_ref(), on);
                 } else if w.inst(i, p) == Done::Ended {
-                    jumps.clear();
+                    jumps = Jumps::NONE;
                 }
             }
             if !jumps.is_empty() {
@@ -271,10 +280,10 @@ impl Jit {
             let needed = live[end as usize - 1];
             match follower {
                 Some(follower) => {
-                    w.side_exit(&jumps, follower.offset, count as u32 - end, needed, &mut exits);
+                    w.side_exit(&jumps, follower.offset, count as u32 - end, needed, exits);
                 }
                 None if trace.closed => {
-                    w.side_exit(&jumps, trace.pieces[0].offset, 0, needed, &mut exits);
+                    w.side_exit(&jumps, trace.pieces[0].offset, 0, needed, exits);
                     let held =
                         hoisted == 0 || (plan.stable || plan.rounds) && w.looked_up & hoisted == hoisted;
                     let ready = w.files.loaded & early == early && held;
@@ -283,15 +292,14 @@ impl Jit {
                         return None;
                     }
                 }
-                None => w.lead_out(&jumps, needed, &mut exits),
+                None => w.lead_out(&jumps, needed, exits),
             }
         }
         if plan.rounds && w.interrupted {
             return None;
         }
-        w.exits(&mut exits, &labels, trace.pieces[0].offset);
-        let alone_ways = core::mem::take(&mut w.alone);
-        Some(Made { alone_ways, exits, labels })
+        w.exits(exits, &labels, trace.pieces[0].offset);
+        Some(labels)
     }
 }
 
@@ -309,11 +317,33 @@ struct Translation<'a> {
     plain: Option<Code>,
 }
 
-/// What was emitted, besides the code.
-struct Made {
-    alone_ways: Vec<Alone>,
+/// What leads out of what is translated, and its cold pieces: lists with room for the longest there can be, so that
+/// nothing is allocated while the guest runs.
+pub(super) struct Ways {
+    cold: Vec<Cold>,
+    alone: Vec<Alone>,
+    astray: Vec<Astray>,
     exits: Vec<Exit>,
-    labels: Labels,
+}
+
+impl Ways {
+    pub(super) fn room() -> Self {
+        Self {
+            // An instruction has two accesses at most, each with its ways around an unaligned operand, a page with code
+            // and one that is not there, and it may load files.
+            cold: Vec::with_capacity(8 * MAX_BLOCK),
+            alone: Vec::with_capacity(4 * MAX_BLOCK),
+            astray: Vec::with_capacity(MAX_BLOCK),
+            exits: Vec::with_capacity(4 * MAX_BLOCK),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.cold.clear();
+        self.alone.clear();
+        self.astray.clear();
+        self.exits.clear();
+    }
 }
 
 /// Entries of a block, and where it goes without budget.
@@ -366,9 +396,9 @@ impl Emitter<'_> {
         } else {
             dynasm!(self.asm ; .arch x64
                 ; mov r9d, r8d
-                ; mov r10, [r14 + tlb]
-                ; shr r9d, 12
-                ; cmp DWORD [r10 + r9 * 4], page);
+                ; shr r9d, 12);
+            self.asm.modrm(8, 0x8B, 10, Rm::Field(tlb));
+            dynasm!(self.asm ; .arch x64 ; cmp DWORD [r10 + r9 * 4], page);
             self.asm.jcc(5, l.other);
             self.asm.lea(9, Some(8), None, -offset);
             self.asm.modrm(4, 0x89, 9, Rm::Field(code_page_at));

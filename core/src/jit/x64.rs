@@ -4,6 +4,8 @@
 use super::asm::{Asm, Spread};
 use super::emit::flags::effects;
 use super::thunks::Thunks;
+use super::trace::Trace;
+use super::translate::Ways;
 use super::{CodeMemory, JitStats, NO_LINK, Pages, fp, helpers, plan};
 use crate::cpu::block::{BlockCache, Fate, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
@@ -175,7 +177,7 @@ pub(super) enum PatchKind {
 }
 
 /// Patches that the recompiler can remember; without them, blocks are translated anew.
-pub(super) const PATCHES: usize = 1 << 20;
+pub(super) const PATCHES: usize = 1 << 18;
 
 /// A direct jump that may be linked to its target.
 #[derive(Clone, Copy)]
@@ -235,6 +237,12 @@ pub struct Jit {
     pub(super) notes: Vec<Note>,
     pub(super) patches: Vec<Patch>,
     pub(super) asm: Asm,
+    /// Room for what is being translated.
+    pub(super) trace: Trace,
+    /// See [`Self::trace`].
+    pub(super) found: Vec<plan::Group>,
+    /// See [`Self::trace`].
+    pub(super) ways: Ways,
     /// Every flag is exact at every fault and boundary, whether anybody looks or not.
     pub(super) precise: bool,
     /// Extensions that the host has, and whether it is AMD's.
@@ -280,8 +288,11 @@ impl Jit {
             links: Vec::with_capacity(LINKS),
             sites: Vec::with_capacity(SITES),
             notes: Vec::with_capacity(NOTES),
-            patches: Vec::new(),
+            patches: Vec::with_capacity(PATCHES),
             asm: Asm::new(BLOCK_ROOM),
+            trace: Trace::room(),
+            found: Vec::with_capacity(plan::MOST_FOUND),
+            ways: Ways::room(),
             precise,
             host: (fp::host_features(), fp::host_is_amd()),
             heat: HEAT,

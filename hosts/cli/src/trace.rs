@@ -153,7 +153,7 @@ fn instruction(cpu: &Cpu, memory: &mut Memory, count: u64) -> String {
     line
 }
 
-fn changes(line: &mut String, before: &[u32; 9], cpu: &Cpu) {
+fn changes(line: &mut String, before: &nomad86::cpu::Regs, cpu: &Cpu) {
     for (n, name) in NAMES.iter().enumerate() {
         if before[n] != cpu.regs[n] {
             let _ = write!(line, " {name}={:08x}", cpu.regs[n]);

@@ -209,7 +209,7 @@ impl Subject {
         let cpu = &self.cpu;
         let mut gpr = [0; 8];
         gpr.copy_from_slice(&cpu.regs[..8]);
-        let mut selectors = cpu.seg.map(|s| s.selector);
+        let mut selectors: [u16; 6] = core::array::from_fn(|n| cpu.seg[n].selector);
         let (mut eip, mut eflags) = (cpu.eip, cpu.flags.image());
         let in_handler = cpu.cpl == 0 && stop == CpuStop::Halt;
         if !in_handler {

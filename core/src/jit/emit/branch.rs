@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::jit::trace::Successors;
-use alloc::vec;
 
 impl Emitter<'_> {
     /// Lowers a branch at the end of a block. Returns direct jumps to be emitted, or none when control has already
@@ -13,10 +12,10 @@ impl Emitter<'_> {
         p: Place,
         to: Option<&Successors>,
         on: Option<Return>,
-    ) -> Vec<Jump> {
+    ) -> Jumps {
         use Lowering as L;
         let row = i.row();
-        let none = vec![];
+        let none = Jumps::NONE;
         // Out of the segment: only the interpreter knows that fault.
         let Some(&Successors { next, target }) = to else {
             self.interpret(i, p, true);
@@ -27,7 +26,7 @@ impl Emitter<'_> {
             L::JumpIndirect | L::CallNear | L::CallIndirect | L::Return if self.mode & mode::FLAT == 0 => {
                 self.segmented_branch(i, p, target)
             }
-            L::Jump => vec![Jump { condition: None, target }],
+            L::Jump => Jumps::always(target),
             L::JumpIndirect => {
                 self.target(i, p);
                 self.indirect();
@@ -35,7 +34,7 @@ impl Emitter<'_> {
             }
             L::CallNear => {
                 self.push_return(i, p, next);
-                vec![Jump { condition: None, target }]
+                Jumps::always(target)
             }
             L::CallIndirect => {
                 self.target(i, p);
@@ -74,15 +73,12 @@ impl Emitter<'_> {
                 self.host_flags(self.before(i, p));
                 self.count_down(i);
                 // LOOPNE is E0h, LOOPE E1h: on E or NE falls through.
-                let condition = Some(if row.opcode & 1 == 0 { 4 } else { 5 });
-                let mut jumps = vec![Jump { condition, target: next }];
-                jumps.extend(self.ecx_jump(i, target, next));
-                jumps
+                let condition = if row.opcode & 1 == 0 { 4 } else { 5 };
+                self.ecx_jump(i, target, next).unless(condition, next)
             }
             L::JumpCc => {
                 self.host_flags(self.before(i, p));
-                let condition = Some(row.opcode as u8 & 15);
-                vec![Jump { condition, target }, Jump { condition: None, target: next }]
+                Jumps::either(row.opcode as u8 & 15, target, next)
             }
             _ => {
                 self.interpret(i, p, true);
@@ -96,10 +92,8 @@ impl Emitter<'_> {
     pub(super) fn indirect(&mut self) {
         self.keep_flags(OSZAPC);
         let jumps = self.o.jumps;
-        dynasm!(self.asm ; .arch x64
-            ; mov r10, [r14 + jumps]
-            ; movzx r9d, r8w
-            ; jmp QWORD [r10 + r9 * 8]);
+        self.asm.modrm(8, 0x8B, R10, Rm::Field(jumps));
+        dynasm!(self.asm ; .arch x64 ; movzx r9d, r8w ; jmp QWORD [r10 + r9 * 8]);
     }
 
     /// On in the trace, if that is where the address in r8d leads.
@@ -124,10 +118,8 @@ impl Emitter<'_> {
             if rest != 0 {
                 self.asm.lea_wide(13, 13, rest as i32);
             }
-            dynasm!(self.asm ; .arch x64
-                ; mov r10, [r14 + jumps]
-                ; movzx r9d, r8w
-                ; jmp QWORD [r10 + r9 * 8]);
+            self.asm.modrm(8, 0x8B, R10, Rm::Field(jumps));
+            dynasm!(self.asm ; .arch x64 ; movzx r9d, r8w ; jmp QWORD [r10 + r9 * 8]);
         }
     }
 
@@ -138,9 +130,8 @@ impl Emitter<'_> {
     }
 
     /// A jump on (E)CX = 0, which no condition code tells.
-    fn ecx_jump(&mut self, i: &Inst, next: i32, target: i32) -> Vec<Jump> {
-        let condition = Some(if i.addr16() { 17 } else { 16 });
-        vec![Jump { condition, target }, Jump { condition: None, target: next }]
+    fn ecx_jump(&mut self, i: &Inst, next: i32, target: i32) -> Jumps {
+        Jumps::either(if i.addr16() { 17 } else { 16 }, target, next)
     }
 
     /// Decrements (E)CX. RFLAGS stay.

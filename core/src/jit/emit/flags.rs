@@ -90,8 +90,9 @@ impl Emitter<'_> {
     /// The reverse; r11 is lost.
     pub(super) fn load_flags(&mut self) {
         let at = self.o.flags;
-        dynasm!(self.asm ; .arch x64
-            ; mov r11d, eax ; movzx eax, WORD [r14 + at] ; add al, 0x7F ; sahf ; mov eax, r11d);
+        dynasm!(self.asm ; .arch x64 ; mov r11d, eax);
+        self.asm.modrm(4, 0x0FB7, 0, Rm::Field(at)); // MOVZX
+        dynasm!(self.asm ; .arch x64 ; add al, 0x7F ; sahf ; mov eax, r11d);
     }
 
     /// Makes sure that the flags are in memory, if they are needed.

@@ -83,11 +83,8 @@ impl Emitter<'_> {
             self.asm.jcc(5, fail);
         }
         dynasm!(self.asm ; .arch x64 ; shr r8d, 12);
-        if to == FIRST {
-            dynasm!(self.asm ; .arch x64 ; mov r10, [r12 + r8 * 8 + table] ; test r10, r10);
-        } else {
-            dynasm!(self.asm ; .arch x64 ; mov r9, [r12 + r8 * 8 + table] ; test r9, r9);
-        }
+        self.asm.load_entry(to, R8, table);
+        self.asm.modrm(8, 0x85, to, Rm::Reg(to)); // TEST
         self.asm.jcc(4, fail);
         if to != FIRST {
             self.asm.modrm(8, 0x89, to, Rm::Field(self.addend(group)));
@@ -139,7 +136,7 @@ impl Emitter<'_> {
         let plan = self.plan;
         let aside = self.o.aside;
         let mut first = true;
-        for group in &plan.groups {
+        for group in plan.groups.iter() {
             let (Some(start), Some(step)) = (group.start, group.step.filter(|&step| step != 0)) else {
                 continue;
             };

@@ -34,6 +34,7 @@ use flags::Where;
 /// Scratch registers.
 const R8: u8 = 8;
 const R9: u8 = 9;
+const R10: u8 = 10;
 const R11: u8 = 11;
 /// Guest ESP.
 const ESP: u8 = 15;
@@ -140,10 +141,46 @@ pub(super) struct Jump {
     pub(super) target: i32,
 }
 
+/// Direct jumps at the end of a block: LOOPcc has the most, three.
+#[derive(Clone, Copy)]
+pub(super) struct Jumps {
+    list: [Jump; 3],
+    count: usize,
+}
+
+impl Jumps {
+    pub(super) const NONE: Self = Self { list: [Jump { condition: None, target: 0 }; 3], count: 0 };
+
+    /// Control goes to one place.
+    pub(super) const fn always(target: i32) -> Self {
+        Self { list: [Jump { condition: None, target }; 3], count: 1 }
+    }
+
+    /// To one place on a condition, otherwise to another.
+    const fn either(condition: u8, target: i32, next: i32) -> Self {
+        let (first, second) =
+            (Jump { condition: Some(condition), target }, Jump { condition: None, target: next });
+        Self { list: [first, second, second], count: 2 }
+    }
+
+    /// Before anything else on a condition to a place.
+    const fn unless(self, condition: u8, target: i32) -> Self {
+        let first = Jump { condition: Some(condition), target };
+        Self { list: [first, self.list[0], self.list[1]], count: self.count + 1 }
+    }
+}
+
+impl core::ops::Deref for Jumps {
+    type Target = [Jump];
+    fn deref(&self) -> &[Jump] {
+        &self.list[..self.count.min(3)]
+    }
+}
+
 /// Translation of one block.
 pub(super) struct Emitter<'a> {
     pub(super) asm: &'a mut Asm,
-    pub(super) cold: Vec<Cold>,
+    pub(super) cold: &'a mut Vec<Cold>,
     pub(super) sites: &'a mut Vec<Site>,
     /// Immediate operands in the code, noted if [`Self::patchable`].
     pub(super) patches: &'a mut Vec<Patch>,
@@ -166,9 +203,9 @@ pub(super) struct Emitter<'a> {
     pub(super) plan: &'a Plan,
     pub(super) looked_up: u8,
     /// Ways out of returns that do not return to where the trace goes on.
-    pub(super) astray: Vec<Astray>,
+    pub(super) astray: &'a mut Vec<Astray>,
     /// Ways out for want of it, whose links come first.
-    pub(super) alone: Vec<Alone>,
+    pub(super) alone: &'a mut Vec<Alone>,
     pub(super) first_link: usize,
     /// Every flag is needed everywhere.
     pub(super) precise: bool,

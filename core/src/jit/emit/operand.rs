@@ -27,11 +27,9 @@ impl Emitter<'_> {
     /// The same; with `aligned` an operand that is not at a multiple of its size is left to the interpreter.
     pub(super) fn check_aligned(&mut self, size: u8, aligned: bool, write: bool, slow: Label) {
         let table = if write { self.o.write_table } else { 0 };
-        dynasm!(self.asm ; .arch x64
-            ; mov r9d, r8d
-            ; shr r9d, 12
-            ; mov r9, [r12 + r9 * 8 + table]
-            ; test r9, r9);
+        dynasm!(self.asm ; .arch x64 ; mov r9d, r8d ; shr r9d, 12);
+        self.asm.load_entry(R9, R9, table);
+        dynasm!(self.asm ; .arch x64 ; test r9, r9);
         if write {
             let (from, back) = (self.asm.label(), self.asm.label());
             self.asm.jcc(4, from);

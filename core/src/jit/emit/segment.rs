@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::cpu::run::{loads_paragraph, segment_loaded};
-use alloc::vec;
 
 impl Emitter<'_> {
     /// An offset in a segment, in r8d, to a linear address, checking the segment's limit and rights for `size` bytes.
@@ -98,7 +97,7 @@ impl Emitter<'_> {
 
     /// Branches that need the stack or an address at run time, in code that knows its place. `target` is where a
     /// relative one goes, from the page's beginning.
-    pub(super) fn segmented_branch(&mut self, i: &Inst, p: Place, target: i32) -> Vec<Jump> {
+    pub(super) fn segmented_branch(&mut self, i: &Inst, p: Place, target: i32) -> Jumps {
         use Lowering as L;
         let row = i.row();
         let size = if i.oper16() { 2 } else { 4 };
@@ -108,7 +107,7 @@ impl Emitter<'_> {
             L::CallNear => {
                 self.push_return_address(i, p, size, slow);
                 self.slow_end(p, slow);
-                return vec![Jump { condition: None, target }];
+                return Jumps::always(target);
             }
             L::Return => {
                 self.stack_address(ESP, 0, size, false, slow);
@@ -141,7 +140,7 @@ impl Emitter<'_> {
         self.asm.lea(R8, Some(R8), None, self.home.base as i32);
         self.indirect();
         self.slow_end(p, slow);
-        vec![]
+        Jumps::NONE
     }
 
     fn load_target(&mut self, size: u8, rm: Rm) {

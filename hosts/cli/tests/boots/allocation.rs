@@ -84,7 +84,6 @@ fn a_debian_that_uses_its_devices_allocates_nothing() {
 }
 
 #[test]
-#[ignore = "the recompiler still gathers the exits of a block that it translates on the heap"]
 fn a_recompiled_debian_allocates_nothing() {
     uses_its_devices(true);
 }
