@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let config = Config {
         memory: 8 << 20,
-        kernel: Some(Kernel { image: guest(), ..Kernel::default() }),
+        kernel: Some(Kernel { image: guest().into(), ..Kernel::default() }),
         cards: vec![card],
         ..Config::default()
     };

@@ -1,5 +1,6 @@
 //! What machine to build: typed, checked once by [`Config::validate`].
 
+use crate::bytes::Bytes;
 use crate::net::MacAddress;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,11 +39,11 @@ pub enum ClockMode {
 #[derive(Clone, Debug, Default)]
 pub struct Kernel {
     /// The kernel file.
-    pub image: Vec<u8>,
+    pub image: Bytes,
     /// The initial RAM disk.
-    pub initrd: Option<Vec<u8>>,
+    pub initrd: Option<Bytes>,
     /// Multiboot modules: contents and command line.
-    pub modules: Vec<(Vec<u8>, String)>,
+    pub modules: Vec<(Bytes, String)>,
     /// Kernel command line.
     pub command_line: String,
 }

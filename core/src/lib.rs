@@ -49,6 +49,7 @@ extern crate std;
 pub mod archive;
 pub mod board;
 pub mod boot;
+pub mod bytes;
 pub mod config;
 pub mod cpu;
 pub mod devices;

@@ -137,7 +137,7 @@ fn a_host_that_goes_away_all_the_time_costs_no_tick() {
     assert_eq!(hand.0.get() - machine.now().0, ahead, "it has drifted");
 }
 
-/// The same for a guest that never sleeps: its time is the host's but for a bounded part of a second.
+/// The same for a guest that never sleeps: its time is the host's but for a few seconds.
 #[test]
 fn a_busy_guest_loses_no_tick_while_its_host_is_away() {
     for away in [0, 3, 10] {
@@ -155,9 +155,9 @@ fn a_busy_guest_loses_no_tick_while_its_host_is_away() {
         assert!(first.iter().all(|&count| count > 400.0), "{first:?}");
         run(&mut machine, 1_000_000_000 * (2 + away));
         assert_ticks(&machine, begun, first);
-        // Of a real host that is busy besides, nobody knows.
-        let late = seen.get() - machine.now().0;
-        assert!(late < 2_000_000_000, "away for {away}: {late} ns behind");
+        // A real host may be busy besides: what goes beyond that is given up, and counted.
+        let late = seen.get() - machine.now().0 - machine.time_given_up();
+        assert!(late <= 4_000_000_000, "away for {away}: {late} ns behind");
     }
 }
 

@@ -135,8 +135,8 @@ pub(super) fn plan(kernel: &Kernel, ram: usize) -> Result<Linux, ConfigError> {
     put(&mut setup, header::RAMDISK_SIZE, &len.to_le_bytes());
     put(&mut setup, header::CMD_LINE_PTR, &COMMAND_LINE.to_le_bytes());
     Ok(Linux {
-        setup: Part { at: SETUP, data: setup },
-        kernel: Part { at: KERNEL, data: kernel_part.to_vec() },
+        setup: Part { at: SETUP, data: setup.into() },
+        kernel: Part { at: KERNEL, data: kernel.image.part(setup_len..image.len()) },
         initrd,
         command_line,
     })
@@ -149,7 +149,7 @@ fn command_line(text: &str, image: &[u8], version: u16) -> Result<Part, ConfigEr
     }
     let mut data = text.as_bytes().to_vec();
     data.push(0);
-    Ok(Part { at: COMMAND_LINE, data })
+    Ok(Part { at: COMMAND_LINE, data: data.into() })
 }
 
 /// As high as memory and the kernel permit, on a page.

@@ -13,6 +13,7 @@ mod rom;
 #[cfg(test)]
 mod tests;
 
+use crate::bytes::Bytes;
 use crate::config::{Config, ConfigError, Kernel};
 use crate::firmware;
 use crate::memory::Memory;
@@ -27,7 +28,7 @@ pub(crate) struct Part {
     /// Physical address.
     pub(crate) at: u32,
     /// Contents.
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Bytes,
 }
 
 /// A kernel taken apart.
@@ -117,17 +118,22 @@ pub(crate) mod item {
 #[derive(Default)]
 pub(crate) struct Offer {
     /// Numbered items.
-    pub(crate) items: Vec<(u16, Vec<u8>)>,
+    pub(crate) items: Vec<(u16, Bytes)>,
     /// The option ROM that loads them.
     pub(crate) rom: Vec<u8>,
 }
 
 impl Offer {
     /// Adds address, size and contents of a part.
-    fn part(&mut self, keys: [u16; 3], at: u32, data: Vec<u8>) {
-        self.items.push((keys[0], at.to_le_bytes().to_vec()));
-        self.items.push((keys[1], (data.len() as u32).to_le_bytes().to_vec()));
+    fn part(&mut self, keys: [u16; 3], at: u32, data: Bytes) {
+        self.number(keys[0], at);
+        self.number(keys[1], data.len() as u32);
         self.items.push((keys[2], data));
+    }
+
+    /// Adds a number.
+    fn number(&mut self, key: u16, value: u32) {
+        self.items.push((key, value.to_le_bytes().to_vec().into()));
     }
 }
 
@@ -162,20 +168,24 @@ fn offer_linux(plan: Linux) -> Offer {
         }
         offer.part(keys, at, data);
     }
-    offer.items.push((item::KERNEL_ENTRY, linux::KERNEL.to_le_bytes().to_vec()));
+    offer.number(item::KERNEL_ENTRY, linux::KERNEL);
     offer.rom = rom::image(&parameters);
     offer
 }
 
 /// Appends parts to one item and to the load list.
-fn gather(parts: Vec<Part>, key: u16, loads: &mut Vec<Load>) -> Vec<u8> {
-    let mut item = Vec::new();
-    let mut key = Some(key);
-    for part in parts.into_iter().filter(|p| !p.data.is_empty()) {
-        loads.push(Load { at: part.at, len: part.data.len() as u32, key: key.take() });
-        item.extend(part.data);
+fn gather(mut parts: Vec<Part>, key: u16, loads: &mut Vec<Load>) -> Bytes {
+    parts.retain(|part| !part.data.is_empty());
+    let keys = [Some(key)].into_iter().chain(core::iter::repeat(None));
+    loads.extend(parts.iter().zip(keys).map(|(part, key)| Load {
+        at: part.at,
+        len: part.data.len() as u32,
+        key,
+    }));
+    match &parts[..] {
+        [one] => one.data.clone(),
+        parts => parts.iter().flat_map(|part| part.data.iter().copied()).collect::<Vec<_>>().into(),
     }
-    item
 }
 
 fn offer_multiboot(plan: Multiboot) -> Offer {
@@ -194,7 +204,7 @@ fn offer_multiboot(plan: Multiboot) -> Offer {
     loads.push(Load { at: plan.info.at, len: plan.info.data.len() as u32, key: Some(item::SETUP_DATA) });
     let segment = (plan.info.at >> 4) as u16;
     offer.part(SETUP_KEYS, plan.info.at, plan.info.data);
-    offer.items.push((item::KERNEL_ENTRY, plan.entry.to_le_bytes().to_vec()));
+    offer.number(item::KERNEL_ENTRY, plan.entry);
     offer.rom = rom::image(&Parameters { entry: plan.entry, segment, stack: 0, loads });
     offer
 }

@@ -4,6 +4,7 @@
 //! Not emulated: video modes, symbol tables, APM and VBE information, drives.
 
 use super::{Part, error};
+use crate::bytes::Bytes;
 use crate::config::{ConfigError, Kernel};
 use alloc::vec::Vec;
 
@@ -99,7 +100,7 @@ impl Layout {
             return Err(error("it wants to be loaded where there is no memory"));
         }
         if !file.is_empty() {
-            self.segments.push(Part { at, data: file.to_vec() });
+            self.segments.push(Part { at, data: file.to_vec().into() });
         }
         let rest = size.saturating_sub(file.len() as u32);
         if rest > 0 {
@@ -198,11 +199,11 @@ pub(super) fn plan(kernel: &Kernel, ram: usize) -> Result<Multiboot, ConfigError
         return Err(error("it demands multiboot features that are unknown"));
     }
     let layout = if flags & KLUDGE != 0 { kludge(image, header, ram)? } else { elf(image, ram)? };
-    let mut files: Vec<(&[u8], &str)> = Vec::new();
+    let mut files: Vec<(&Bytes, &str)> = Vec::new();
     if let Some(initrd) = &kernel.initrd {
         files.push((initrd, ""));
     }
-    files.extend(kernel.modules.iter().map(|(data, text)| (&data[..], text.as_str())));
+    files.extend(kernel.modules.iter().map(|(data, text)| (data, text.as_str())));
     let mut at = layout.end().max(0x10_0000);
     let mut modules = Vec::new();
     for (data, _) in &files {
@@ -210,7 +211,7 @@ pub(super) fn plan(kernel: &Kernel, ram: usize) -> Result<Multiboot, ConfigError
         if at + data.len() as u64 > ram {
             return Err(error("its modules do not fit into memory: give a larger -m"));
         }
-        modules.push(Part { at: at as u32, data: data.to_vec() });
+        modules.push(Part { at: at as u32, data: (*data).clone() });
         at += data.len() as u64;
     }
     let texts: Vec<&str> = files.iter().map(|f| f.1).collect();
@@ -264,13 +265,13 @@ fn information(
     if data.len() > INFO_SIZE as usize {
         return Err(error("its command lines are too long"));
     }
-    Ok(Part { at, data })
+    Ok(Part { at, data: data.into() })
 }
 
 impl Multiboot {
     /// Fills in the memory map, for a machine without a BIOS that would tell it.
     pub(super) fn set_map(&mut self, map: &[crate::firmware::E820Entry]) {
-        let data = &mut self.info.data;
+        let data = self.info.data.make_mut();
         let mut at = info::MMAP;
         for &(start, len, kind) in map.iter().take(info::MMAP_ENTRIES) {
             data[at..at + 4].copy_from_slice(&20_u32.to_le_bytes());

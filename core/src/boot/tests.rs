@@ -59,7 +59,7 @@ fn kludge() -> Vec<u8> {
 }
 
 fn config(image: Vec<u8>) -> Config {
-    let kernel = Kernel { image, command_line: "console=ttyS0".into(), ..Kernel::default() };
+    let kernel = Kernel { image: image.into(), command_line: "console=ttyS0".into(), ..Kernel::default() };
     Config { memory: RAM, video_memory: 1 << 20, kernel: Some(kernel), ..Config::default() }
 }
 
@@ -87,7 +87,7 @@ fn text(memory: &Memory, at: u32) -> String {
 #[test]
 fn linux_starts_at_its_32_bit_entry_with_boot_parameters() {
     let mut config = config(bzimage());
-    config.kernel.as_mut().unwrap().initrd = Some(vec![0x5A; 10_000]);
+    config.kernel.as_mut().unwrap().initrd = Some(vec![0x5A; 10_000].into());
     let mut memory = memory();
     let entry = place(&config, &mut memory).unwrap();
     assert_eq!((entry.eip, entry.esi, entry.cs, entry.ds), (0x10_0000, 0x1_0000, 0x10, 0x18));
@@ -121,7 +121,7 @@ fn linux_starts_at_its_32_bit_entry_with_boot_parameters() {
 fn an_elf_multiboot_kernel_gets_its_information() {
     let mut config = config(elf());
     let kernel = config.kernel.as_mut().unwrap();
-    kernel.modules = vec![(vec![1; 5000], "first one".into()), (vec![2; 3], "second".into())];
+    kernel.modules = vec![(vec![1; 5000].into(), "first one".into()), (vec![2; 3].into(), "second".into())];
     let mut memory = memory();
     memory.write(0x10_0040, &[0xFF; 8192]);
     let entry = place(&config, &mut memory).unwrap();
@@ -201,7 +201,7 @@ fn bad_kernels_are_refused_with_a_reason() {
     flag[0x1FE] = 0;
     assert!(why(&config(flag)).contains("55 AA"));
     let mut large = config(bzimage());
-    large.kernel.as_mut().unwrap().initrd = Some(vec![0; 14 << 20]);
+    large.kernel.as_mut().unwrap().initrd = Some(vec![0; 14 << 20].into());
     assert!(why(&large).contains("initial RAM disk"));
     let mut long = config(bzimage());
     long.kernel.as_mut().unwrap().command_line = "x".repeat(256);
@@ -210,7 +210,7 @@ fn bad_kernels_are_refused_with_a_reason() {
     small.memory = 2 << 20;
     assert!(why(&small).contains("larger -m"));
     let mut modules = config(bzimage());
-    modules.kernel.as_mut().unwrap().modules = vec![(Vec::new(), String::new())];
+    modules.kernel.as_mut().unwrap().modules = vec![<_>::default()];
     assert!(why(&modules).contains("multiboot modules"));
 }
 
@@ -236,7 +236,7 @@ fn bad_multiboot_kernels_are_refused_with_a_reason() {
     unknown.extend(header(8));
     assert!(why(&config(unknown)).contains("unknown"));
     let mut modules = config(elf());
-    modules.kernel.as_mut().unwrap().modules = vec![(vec![0; 15 << 20], String::new())];
+    modules.kernel.as_mut().unwrap().modules = vec![(vec![0; 15 << 20].into(), String::new())];
     assert!(why(&modules).contains("modules"));
 }
 
@@ -264,7 +264,7 @@ fn kernels_cut_off_or_changed_anywhere_are_taken_or_refused_but_never_a_panic() 
 #[test]
 fn the_option_rom_is_valid_and_lists_what_to_load() {
     let mut config = config(bzimage());
-    config.kernel.as_mut().unwrap().initrd = Some(vec![0x5A; 10_000]);
+    config.kernel.as_mut().unwrap().initrd = Some(vec![0x5A; 10_000].into());
     let offer = offer(&config).unwrap();
     let rom = &offer.rom;
     assert_eq!(rom[..2], [0x55, 0xAA]);

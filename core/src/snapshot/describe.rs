@@ -3,12 +3,14 @@
 use super::SnapshotError;
 use super::format::Tag;
 use crate::archive::Archive;
+use crate::bytes::Bytes;
 use crate::config::{BootDevice, Card, CardModel, ClockMode, Config, CpuModel, DebugExit, IdeSlot, Kernel};
 use crate::net::MacAddress;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 pub(super) const TAG: Tag = Tag(*b"CONF");
 pub(super) const VERSION: u16 = 2;
@@ -72,34 +74,59 @@ impl Room {
 }
 
 /// The length of a file, whose contents follow in sections of their own; 0 when it is left out.
-fn file(a: &mut Archive<'_>, file: &mut Vec<u8>, room: &mut Room) {
+fn file<F: Deref<Target = [u8]> + From<Vec<u8>>>(a: &mut Archive<'_>, file: &mut F, room: &mut Room) {
     let mut len = if a.is_loading() { 0 } else { room.take(file.len()) };
     size(a, &mut len);
     if a.is_loading() {
-        *file = vec![0; room.take(len)];
+        *file = vec![0; room.take(len)].into();
+    }
+}
+
+/// A file of a configuration.
+pub(super) enum File<'c> {
+    Own(&'c mut Vec<u8>),
+    Shared(&'c mut Bytes),
+}
+
+impl File<'_> {
+    /// Its contents.
+    pub(super) fn contents(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Its contents to be loaded.
+    pub(super) fn contents_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes.make_mut(),
+        }
     }
 }
 
 /// The files of a configuration as they lie in an image.
-pub(super) fn files(config: &mut Config) -> Vec<(Tag, &mut [u8])> {
+pub(super) fn files(config: &mut Config) -> Vec<(Tag, File<'_>)> {
     all_files(config).into_iter().filter(|(.., kept)| *kept).map(|(tag, file, _)| (tag, file)).collect()
 }
 
 /// The files of a configuration in the order of [`archive`], and whether an image has room for them.
-fn all_files(config: &mut Config) -> Vec<(Tag, &mut [u8], bool)> {
-    let mut files = vec![(Tag(*b"BIOS"), &mut config.bios), (Tag(*b"VBIO"), &mut config.vga_bios)];
+fn all_files(config: &mut Config) -> Vec<(Tag, File<'_>, bool)> {
+    let mut files =
+        vec![(Tag(*b"BIOS"), File::Own(&mut config.bios)), (Tag(*b"VBIO"), File::Own(&mut config.vga_bios))];
     if let Some(kernel) = &mut config.kernel {
-        files.push((Tag(*b"KERN"), &mut kernel.image));
-        files.extend(kernel.initrd.as_mut().map(|initrd| (Tag(*b"INRD"), initrd)));
+        files.push((Tag(*b"KERN"), File::Shared(&mut kernel.image)));
+        files.extend(kernel.initrd.as_mut().map(|initrd| (Tag(*b"INRD"), File::Shared(initrd))));
         for (n, (contents, _)) in kernel.modules.iter_mut().take(MOST_MODULES).enumerate() {
-            files.push((Tag([b'M', b'O', b'0' + n as u8 / 10, b'0' + n as u8 % 10]), contents));
+            files.push((Tag([b'M', b'O', b'0' + n as u8 / 10, b'0' + n as u8 % 10]), File::Shared(contents)));
         }
     }
-    files.push((Tag(*b"NROM"), &mut config.network_rom));
+    files.push((Tag(*b"NROM"), File::Own(&mut config.network_rom)));
     let mut room = Room(MOST_FILES);
-    let files = files.into_iter().map(|(tag, contents)| {
-        let kept = room.take(contents.len()) == contents.len();
-        (tag, &mut contents[..], kept)
+    let files = files.into_iter().map(|(tag, file)| {
+        let len = file.contents().len();
+        (tag, file, room.take(len) == len)
     });
     files.collect()
 }
@@ -184,7 +211,7 @@ pub(super) fn archive(config: &mut Config, a: &mut Archive<'_>) {
             file(a, initrd.get_or_insert_default(), &mut room);
         }
         text(a, command_line);
-        list(a, modules, MOST_MODULES, (Vec::new(), String::new()), |a, (contents, line)| {
+        list(a, modules, MOST_MODULES, (Bytes::default(), String::new()), |a, (contents, line)| {
             file(a, contents, &mut room);
             text(a, line);
         });
@@ -241,7 +268,11 @@ mod tests {
 
     #[test]
     fn files_that_an_image_has_no_room_for_are_named_and_the_others_are_in_it() {
-        let kernel = Kernel { image: vec![1; 8 << 20], initrd: Some(vec![2; 17 << 20]), ..Kernel::default() };
+        let kernel = Kernel {
+            image: vec![1; 8 << 20].into(),
+            initrd: Some(vec![2; 17 << 20].into()),
+            ..Kernel::default()
+        };
         let mut config = Config { bios: vec![3; 128 << 10], kernel: Some(kernel), ..Config::default() };
         assert_eq!(left_out(&mut config), [Tag(*b"INRD")]);
         let held: Vec<Tag> = files(&mut config).into_iter().map(|(tag, _)| tag).collect();

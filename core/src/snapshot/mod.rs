@@ -203,7 +203,7 @@ impl Opening {
             self.file += at;
             self.loader = pages::Loader::new();
         }
-        self.loader.load(section, files[self.file].1, &mut self.scratch)?;
+        self.loader.load(section, files[self.file].1.contents_mut(), &mut self.scratch)?;
         Ok(true)
     }
 
@@ -262,8 +262,8 @@ impl Machine {
         let mut section = Vec::new();
         describe::archive(self.config_mut(), &mut Archive::save(&mut section, describe::VERSION));
         writer.section(describe::TAG, describe::VERSION, &section)?;
-        for (tag, contents) in describe::files(self.config_mut()) {
-            pages::save(&mut writer, tag, contents, &mut scratch)?;
+        for (tag, file) in describe::files(self.config_mut()) {
+            pages::save(&mut writer, tag, file.contents(), &mut scratch)?;
         }
         for one in host {
             writer.section(one.tag, one.version, &one.contents)?;

@@ -4,6 +4,8 @@ use crate::args::values::SerialSpec;
 use crate::files;
 use crate::outcome::Failure;
 use nomad86_host::console::Line;
+#[cfg(unix)]
+use nomad86_host::local;
 use nomad86_host::net::bell::Bell;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -54,10 +56,10 @@ impl End {
             }
             #[cfg(unix)]
             SerialSpec::Unix { path, server } => {
-                use std::os::unix::net::{UnixListener, UnixStream};
+                use std::os::unix::net::UnixStream;
                 let name = path.display().to_string();
                 if *server {
-                    let listener = UnixListener::bind(path).map_err(|error| wrong(&name, &error))?;
+                    let listener = local::bind(path).map_err(|error| wrong(&name, &error))?;
                     Far::Socket(Socket::serve(move || listener.accept().map(|(stream, _)| stream), bell))
                 } else {
                     let stream = UnixStream::connect(path).map_err(|error| wrong(&name, &error))?;
@@ -209,6 +211,31 @@ impl Socket {
 mod tests {
     use super::*;
     use std::time::{Duration, Instant};
+
+    #[test]
+    #[cfg(unix)]
+    fn a_socket_that_a_killed_run_has_left_behind_is_replaced_and_no_other() {
+        use std::os::unix::net::{UnixListener, UnixStream};
+        let folder = std::env::temp_dir().join(format!("nomad86-lines-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("monitor");
+        let spec = SerialSpec::Unix { path: path.clone(), server: true };
+        let open = || End::open("--monitor", &spec, &Bell::default()).map(drop);
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(UnixStream::connect(&path).is_err() && path.exists());
+        let end = End::open("--monitor", &spec, &Bell::default());
+        assert!(end.is_ok() && UnixStream::connect(&path).is_ok());
+        // Somebody listens.
+        assert!(open().is_err());
+        assert!(UnixStream::connect(&path).is_ok());
+        // A file that is no socket.
+        let path = folder.join("file");
+        std::fs::write(&path, "kept").unwrap();
+        let spec = SerialSpec::Unix { path: path.clone(), server: true };
+        assert!(End::open("--monitor", &spec, &Bell::default()).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn who_connects_next_hears_all_that_is_said_to_him() {

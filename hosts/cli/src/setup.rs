@@ -139,16 +139,16 @@ fn modules(text: &str) -> Vec<(PathBuf, String)> {
 
 fn kernel(args: &RunArgs) -> Result<Option<Kernel>, Failure> {
     let Some(path) = &args.kernel else { return Ok(None) };
-    let image = files::read("kernel", path)?;
+    let image = files::read("kernel", path)?.into();
     let mut kernel =
         Kernel { image, command_line: args.append.clone().unwrap_or_default(), ..Kernel::default() };
     // The kind of kernel decides what an initial RAM disk is: bzImages say "HdrS" in their header.
     let linux = kernel.image.get(0x202..0x206) == Some(b"HdrS");
     match &args.initrd {
-        Some(file) if linux => kernel.initrd = Some(files::read("initrd", Path::new(file))?),
+        Some(file) if linux => kernel.initrd = Some(files::read("initrd", Path::new(file))?.into()),
         Some(list) => {
             for (file, line) in modules(list) {
-                kernel.modules.push((files::read("module", &file)?, line));
+                kernel.modules.push((files::read("module", &file)?.into(), line));
             }
         }
         None => {}

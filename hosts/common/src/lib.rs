@@ -9,6 +9,8 @@ pub mod guest;
 pub mod input;
 #[cfg(feature = "listing")]
 pub mod listing;
+#[cfg(unix)]
+pub mod local;
 pub mod net;
 pub mod reason;
 pub mod render;

@@ -24,8 +24,8 @@ fn debian(test: &str) -> Option<Config> {
             video_memory: 1 << 20,
             clock: CLOCK,
             kernel: Some(Kernel {
-                image,
-                initrd: Some(initrd),
+                image: image.into(),
+                initrd: Some(initrd.into()),
                 command_line: "console=ttyS0 earlyprintk=ttyS0".to_owned(),
                 ..Kernel::default()
             }),

@@ -142,7 +142,12 @@ fn the_option_rom_enters_a_linux_kernel_in_real_mode() {
     image.extend((0..0x110_0000_u32).map(|n| (n >> 3) as u8));
     let initrd = vec![0x5A; 100_000];
     let command_line = "panic=1 says the guest".to_string();
-    let kernel = Kernel { image: image.clone(), initrd: Some(initrd), command_line, ..Kernel::default() };
+    let kernel = Kernel {
+        image: image.clone().into(),
+        initrd: Some(initrd.into()),
+        command_line,
+        ..Kernel::default()
+    };
     let Some((machine, exit, text)) = start(kernel) else { return };
     assert_eq!(exit, Some(Exit::Exit(0x21)), "{text}");
     assert!(text.ends_with("panic=1 says the guest"), "{text}");
@@ -198,8 +203,8 @@ fn the_option_rom_enters_a_multiboot_kernel_in_protected_mode() {
         0xF4, // hlt
     ]);
     let kernel = Kernel {
-        image,
-        modules: vec![(b" and its module\0".to_vec(), "module".into())],
+        image: image.into(),
+        modules: vec![(b" and its module\0".to_vec().into(), "module".into())],
         command_line: "the kernel".into(),
         ..Kernel::default()
     };

@@ -65,8 +65,8 @@ impl Builder {
             "vga_memory_size" => config.video_memory = size(name, value)?,
             "bios" => config.bios = value.to_owned(),
             "vga_bios" => config.vga_bios = value.to_owned(),
-            "bzimage" => kernel(config).image = value.to_owned(),
-            "initrd" => kernel(config).initrd = Some(value.to_owned()),
+            "bzimage" => kernel(config).image = value.to_owned().into(),
+            "initrd" => kernel(config).initrd = Some(value.to_owned().into()),
             "cmdline" => kernel(config).command_line = text(name, value)?.to_owned(),
             "cpu" => {
                 config.cpu = match text(name, value)? {

@@ -53,7 +53,7 @@ fn main() -> ! {
         video_memory: VIDEO,
         // No clock is at hand: time passes with instructions.
         clock: ClockMode::Virtual { picoseconds: 100_000 },
-        kernel: Some(Kernel { image: guest::image(), ..Kernel::default() }),
+        kernel: Some(Kernel { image: guest::image().into(), ..Kernel::default() }),
         ..Config::default()
     };
     let mut machine = match Machine::new(config, memory) {

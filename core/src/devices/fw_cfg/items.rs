@@ -1,6 +1,7 @@
 //! What fw_cfg holds: numbered items and named files.
 
 use crate::boot;
+use crate::bytes::Bytes;
 use crate::config::{BootDevice, Config, IdeSlot};
 use crate::devices::pci::Slot;
 use crate::firmware::{acpi, e820_file, smbios};
@@ -34,7 +35,7 @@ const NAME: usize = 56;
 
 /// All items.
 pub(super) struct Items {
-    items: Vec<(u16, Vec<u8>)>,
+    items: Vec<(u16, Bytes)>,
 }
 
 /// Files being gathered.
@@ -55,7 +56,7 @@ impl Items {
 
     /// Everything that the firmware of this machine is told.
     pub(super) fn new(config: &Config) -> Self {
-        let mut items: Vec<(u16, Vec<u8>)> = alloc::vec![
+        let items: Vec<(u16, Vec<u8>)> = alloc::vec![
             (key::SIGNATURE, b"QEMU".to_vec()),
             (key::ID, FEATURES.to_le_bytes().to_vec()),
             (key::UUID, config.uuid.to_vec()),
@@ -73,6 +74,7 @@ impl Items {
             // The timer's line 0 arrives at pin 2 of the IOAPIC.
             (key::IRQ0_OVERRIDE, alloc::vec![1]),
         ];
+        let mut items: Vec<(u16, Bytes)> = items.into_iter().map(|(key, data)| (key, data.into())).collect();
         let mut files = Files::default();
         let tables = acpi::AcpiTables::new(config);
         files.add(acpi::RSDP_FILE, tables.rsdp);
@@ -116,9 +118,9 @@ impl Items {
             let start = directory.len();
             directory.extend(name.bytes().take(NAME - 1));
             directory.resize(start + NAME, 0);
-            items.push((key, data));
+            items.push((key, data.into()));
         }
-        items.push((key::FILE_DIR, directory));
+        items.push((key::FILE_DIR, directory.into()));
         items.sort_by_key(|item| item.0);
         Self { items }
     }

@@ -185,7 +185,7 @@ fn a_kernel_is_offered_in_items_and_first_in_the_boot_order() {
     image[0x206..0x208].copy_from_slice(&[3, 2]);
     image[0x211] = 1;
     image[0x22C..0x230].copy_from_slice(&0x37FF_FFFF_u32.to_le_bytes());
-    let kernel = Kernel { image, command_line: "quiet".into(), ..Kernel::default() };
+    let kernel = Kernel { image: image.into(), command_line: "quiet".into(), ..Kernel::default() };
     let mut pc = Pc::new(&Config { kernel: Some(kernel), ..config() });
     assert_eq!(pc.bytes(0x14, 4), [6, 0, 0, 0]);
     assert_eq!(pc.bytes(0x15, 6), b"quiet\0");

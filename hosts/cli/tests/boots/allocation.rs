@@ -94,8 +94,8 @@ fn uses_its_devices(recompiles: bool) {
         memory: 128 << 20,
         clock: ClockMode::Virtual { picoseconds: 8000 },
         kernel: Some(Kernel {
-            image: std::fs::read(&guest.kernel).unwrap(),
-            initrd: Some(std::fs::read(&guest.initrd).unwrap()),
+            image: std::fs::read(&guest.kernel).unwrap().into(),
+            initrd: Some(std::fs::read(&guest.initrd).unwrap().into()),
             command_line: "console=tty0 console=ttyS0 quiet".into(),
             ..Kernel::default()
         }),

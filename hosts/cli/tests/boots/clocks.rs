@@ -60,16 +60,18 @@ fn assert_trusted(what: &str, live: &mut Live) {
     assert!(((rate - 1000.0) * 1e3).abs() <= MILLIONTHS, "{what}: {rate} MHz");
 }
 
-/// By how much the guest's clock is behind the host's, from a moment on: the least of many looks, since answers
-/// may be late.
-fn behind(live: &mut Live, since: Instant) -> f64 {
-    let look = |_| {
+/// By how much the guest's clock is behind the host's, from a moment on, at least and at most: it was looked at between
+/// the question and the answer.
+fn behind(live: &mut Live, since: Instant) -> (f64, f64) {
+    let look = |(least, most): (f64, f64), _| {
+        let asked = since.elapsed().as_secs_f64();
         let answer = live.ask("grep -m 1 ^now /proc/timer_list");
         let passed = since.elapsed().as_secs_f64();
         let now = answer.split_whitespace().find_map(|word| word.parse::<u64>().ok()).expect(&answer);
-        passed - now as f64 / 1e9
+        let now = now as f64 / 1e9;
+        (least.max(asked - now), most.min(passed - now))
     };
-    (0..50).map(look).fold(f64::MAX, f64::min)
+    (0..100).fold((f64::MIN, f64::MAX), look)
 }
 
 /// Linux compares its clocks with each other, gives up those that do not agree, and measures one by another: for
@@ -91,9 +93,9 @@ fn a_host_that_is_away_most_of_the_time_does_not_set_a_guests_clocks_against_eac
         live.resume();
         std::thread::sleep(Duration::from_secs(5));
         // No moment of that was lost, nor has it gone further.
-        let late = behind(&mut live, since) - first;
-        eprintln!("starved, {engine}: {:+.2} ms in a few seconds", late * 1e3);
-        assert!((-0.4..0.02).contains(&late), "{engine}: {late} s");
+        let later = behind(&mut live, since);
+        eprintln!("starved, {engine}: {first:?} s behind, and {later:?} s after a while");
+        assert!(later.1 < first.1 + 0.02 && later.1 > first.0 - 0.5, "{engine}: {first:?}, {later:?}");
     }
 }
 
@@ -120,9 +122,12 @@ fn a_guests_clock_goes_as_its_hosts() {
         drop(hogs);
         for (what, live, first, begun) in &mut guests {
             let passed = begun.elapsed().as_secs_f64();
-            let drift = (behind(live, since) - *first) / passed * 3600.0;
-            eprintln!("{what}: {:+.1} ms an hour, in {passed:.0} s", -drift * 1e3);
-            assert!(drift.abs() <= DRIFT, "{what}: {drift} s an hour");
+            let last = behind(live, since);
+            // What it has lost, at least and at most.
+            let [least, most] = [last.0 - first.1, last.1 - first.0].map(|lost| lost / passed * 3600.0);
+            eprintln!("{what}: {:+.1} to {:+.1} ms an hour, in {passed:.0} s", -most * 1e3, -least * 1e3);
+            assert!(least <= DRIFT && most >= -DRIFT, "{what}: {least} to {most} s an hour");
+            assert!(most - least <= 2.0 * DRIFT, "{what}: the host is too busy to tell");
         }
     }
 }

@@ -90,8 +90,8 @@ fn built(setup: &mut Setup, files: &guest::Guest) -> Machine {
     // The kernel unpacks archives that stand one behind another.
     initrd.extend(setup.extra.take().map(nomad86_host::guest::cpio::Cpio::finish).unwrap_or_default());
     let kernel = Kernel {
-        image: read(&files.kernel),
-        initrd: Some(initrd),
+        image: read(&files.kernel).into(),
+        initrd: Some(initrd.into()),
         // On a busy host ticks are lost, and Linux then distrusts the one clock that is right.
         command_line: format!("console=ttyS0 quiet tsc=reliable{}", setup.append),
         ..Kernel::default()

@@ -121,8 +121,8 @@ fn saved() -> Vec<u8> {
     let config = Config {
         memory: 64 << 20,
         kernel: Some(Kernel {
-            image: read(guest.kernel),
-            initrd: Some(read(guest.initrd)),
+            image: read(guest.kernel).into(),
+            initrd: Some(read(guest.initrd).into()),
             command_line: "console=ttyS0 quiet".into(),
             ..Kernel::default()
         }),

@@ -146,8 +146,8 @@ pub(crate) fn boot(memory: usize, clock: ClockMode) -> Option<Vec<u8>> {
     };
     let read = |path: &std::path::Path| std::fs::read(path).expect("the guest's files are there");
     let kernel = Kernel {
-        image: read(&files.kernel),
-        initrd: Some(read(&files.initrd)),
+        image: read(&files.kernel).into(),
+        initrd: Some(read(&files.initrd).into()),
         command_line: "console=ttyS0 quiet".into(),
         ..Kernel::default()
     };

@@ -167,16 +167,9 @@ impl Listener {
             HubAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(resolve(address)?)?)),
             #[cfg(unix)]
             HubAddress::Unix(path) => {
-                match UnixListener::bind(path) {
-                    Err(error) if error.kind() == ErrorKind::AddrInUse => {}
-                    result => return result.map(|listener| Self::Unix(listener, path.clone())),
-                }
-                // Somebody listens there, or a process that died has left its socket behind.
-                if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                    return Err(ErrorKind::AddrInUse.into());
-                }
-                std::fs::remove_file(path)?;
-                UnixListener::bind(path).map(|listener| Self::Unix(listener, path.clone()))
+                let listener = crate::local::bind(path)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(UnixListener::from_std(listener), path.clone()))
             }
             #[cfg(not(unix))]
             HubAddress::Unix(_) => Err(ErrorKind::Unsupported.into()),
