@@ -111,12 +111,12 @@ impl Options {
                 "vga_bios" => config.vga_bios = copy(bytes),
                 "kernel" => {
                     has_kernel = true;
-                    kernel.image = copy(bytes);
+                    kernel.image = copy(bytes).into();
                     kernel.command_line = line.to_string();
                 }
                 "initrd" => {
                     has_initrd = true;
-                    kernel.initrd = Some(copy(bytes));
+                    kernel.initrd = Some(copy(bytes).into());
                 }
                 "hda" => {
                     config.ide[0] = IdeSlot::Disk;
