@@ -152,13 +152,6 @@ impl Machine {
         self.board.now
     }
 
-    /// Nanoseconds of the host's time that the guest has been spared: pauses, and what a host that let it run for too
-    /// short a time made it miss.
-    #[must_use]
-    pub const fn time_given_up(&self) -> u64 {
-        self.time.lost
-    }
-
     /// Presses the reset button. RAM keeps its contents, as it does in a PC.
     pub fn reset(&mut self, host: &mut Host) {
         self.reset_hardware(host);
@@ -255,9 +248,8 @@ impl Machine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run(&mut self, host: &mut Host, budget: Duration) -> Exit {
-        self.time.begin(self.cpu.count, self.board.now, host);
-        self.board.epoch = self.time.epoch(self.board.now, self.board.epoch, host);
-        let mut now = self.time.at(self.cpu.count, self.board.timers.next(), false, host);
+        self.start(host);
+        let mut now = self.time.at(self.cpu.count, host);
         let end = now + budget;
         self.board.now = now;
         self.service(host);
@@ -282,8 +274,7 @@ impl Machine {
             let before = (self.cpu.count, self.time.seen());
             let limit = self.cpu.count + self.time.instructions(now, deadline);
             let stop = self.slice(limit, deadline, host);
-            let waiting = self.settle();
-            now = self.time.at(self.cpu.count, self.board.timers.next(), waiting, host);
+            now = self.time.at(self.cpu.count, host);
             self.time.learn(self.cpu.count - before.0, self.time.seen().saturating_sub(before.1));
             if now != since.1 {
                 since = (self.cpu.count, now);
@@ -300,6 +291,13 @@ impl Machine {
                 self.board.now = now;
                 return Exit::TripleFault;
             }
+        }
+    }
+
+    /// Relates virtual time to the host's clock when running begins, and again after a pause.
+    fn start(&mut self, host: &mut Host) {
+        if self.time.begin(self.cpu.count, self.board.now, host) {
+            self.board.epoch = host.clock.wall().saturating_sub_unsigned(self.board.now.0);
         }
     }
 
@@ -394,7 +392,7 @@ impl Machine {
                 (deadline >= end).then_some(Exit::Idle { until: end })
             }
             ClockMode::Host => {
-                *now = self.time.leap(self.next_event(), host);
+                *now = self.time.leap(host);
                 if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
                     return Some(Exit::Halted);
                 }

@@ -23,7 +23,6 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
     line("instructions a second", (cpu.count as f64 / seconds.max(1e-9)) as u64);
     line("virtual microseconds", machine.now().0 / 1000);
     line("host microseconds", elapsed.as_micros() as u64);
-    line("microseconds of the host's not made up for", machine.time_given_up() / 1000);
     let runs = &machine.runs;
     line("runs of instructions to a deadline", runs.deadlines);
     line("runs of instructions left for an event", runs.events);

@@ -90,11 +90,6 @@ impl Live {
         Self { child, said, heard: 0, monitor }
     }
 
-    /// Has it go on if it was stopped.
-    pub(crate) fn resume(&self) {
-        let _ = Command::new("kill").args(["-CONT", &self.id().to_string()]).status();
-    }
-
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -10,7 +10,6 @@
 #![cfg(target_os = "linux")]
 
 mod allocation;
-mod clocks;
 mod cost;
 #[path = "../../../../core/tests/counting/mod.rs"]
 mod counting;
