@@ -249,8 +249,8 @@ pub struct Cpu {
     pub model: CpuModel,
     /// Its extensions.
     pub features: Features,
-    /// Address translations.
-    pub tlb: Box<Tlb>,
+    /// Address translations; `tables` leads into it, so it stays what it is.
+    pub(crate) tlb: Box<Tlb>,
     /// Count of events that changed what linear addresses mean.
     pub epoch: u32,
     /// What an entry point found at a linear address depends on: the epoch, the mode and the privilege.
@@ -391,6 +391,12 @@ impl Cpu {
     #[must_use]
     pub const fn real(&self) -> bool {
         self.cr0 & cr0::PE == 0
+    }
+
+    /// Its address translations.
+    #[must_use]
+    pub fn tlb(&self) -> &Tlb {
+        &self.tlb
     }
 
     /// Sets the privilege level.

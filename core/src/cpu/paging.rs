@@ -200,8 +200,13 @@ impl Cpu {
 
     /// Drops translations: all, or all but global ones.
     pub fn flush_tlb(&mut self, global: bool) {
-        self.tlb.flush(global);
+        self.lose_translations(global);
         self.new_epoch();
+    }
+
+    /// The same as it happens for want of room: linear addresses go on to mean what they do.
+    pub fn lose_translations(&mut self, global: bool) {
+        self.tlb.flush(global);
     }
 
     /// INVLPG.

@@ -113,27 +113,36 @@ quick! {
     }
 }
 
-quick! {
-    /// INC.
-    inc<W, D>(c, i, io) {
-        D::update(c, i, io, |c, a: W| {
-            let cf = c.flags.cf();
-            let r = W::of(a.u32().wrapping_add(1));
-            add_flags(&mut c.flags, a.u32(), 1, r);
-            c.flags.set_cf(cf);
-            r
-        })
-    }
+/// What `step` makes of an operand and of the flags but CF.
+#[inline(always)]
+fn count<W: Word, D: Place>(
+    c: &mut Cpu,
+    i: &Inst,
+    io: &mut dyn Io,
+    step: impl FnOnce(&mut EFlags, u32) -> W,
+) -> Run {
+    D::update(c, i, io, |c, a: W| {
+        let cf = c.flags.cf();
+        let r = step(&mut c.flags, a.u32());
+        c.flags.set_cf(cf);
+        r
+    })
 }
 
 quick! {
+    /// INC.
+    inc<W, D>(c, i, io) {
+        count::<W, D>(c, i, io, |f, a| {
+            let r = W::of(a.wrapping_add(1));
+            add_flags(f, a, 1, r);
+            r
+        })
+    }
     /// DEC.
     dec<W, D>(c, i, io) {
-        D::update(c, i, io, |c, a: W| {
-            let cf = c.flags.cf();
-            let r = W::of(a.u32().wrapping_sub(1));
-            sub_flags(&mut c.flags, a.u32(), 1, r);
-            c.flags.set_cf(cf);
+        count::<W, D>(c, i, io, |f, a| {
+            let r = W::of(a.wrapping_sub(1));
+            sub_flags(f, a, 1, r);
             r
         })
     }

@@ -591,3 +591,21 @@ fn accesses(i: &Inst) -> [Option<Access>; 2] {
         _ => [None; 2],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::decode::{Features, decode};
+
+    #[test]
+    fn stores_to_whole_addresses_are_writes() {
+        // MOV between the accumulator and an address: loads A0h and A1h, stores A2h and A3h.
+        for (opcode, size, write) in [(0xA0, 1, false), (0xA1, 4, false), (0xA2, 1, true), (0xA3, 4, true)] {
+            let inst = decode(&[opcode, 0x10, 0x20, 0, 0], true, Features::ALL).unwrap();
+            let [access, none] = accesses(&inst);
+            let access = access.unwrap();
+            assert_eq!((access.write, access.address.disp), (write, 0x2010), "{opcode:#x}");
+            assert!(access.size >= size && none.is_none(), "{opcode:#x}");
+        }
+    }
+}

@@ -28,8 +28,8 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
     line("runs of instructions left for an event", runs.events);
     line("runs of instructions left for a halt", runs.halts);
     line("interrupts delivered", runs.interrupts);
-    line("TLB entries filled", cpu.tlb.fills);
-    line("TLB flushes", cpu.tlb.flushes);
+    line("TLB entries filled", cpu.tlb().fills);
+    line("TLB flushes", cpu.tlb().flushes);
     let cache = &machine.cache.stats;
     line("blocks decoded", cache.decoded);
     line("blocks left for overwritten bytes", cache.invalidated);

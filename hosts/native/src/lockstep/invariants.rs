@@ -26,7 +26,7 @@ pub fn translations(side: &mut Side, what: &mut Vec<String>) {
         return;
     }
     let mut entries = Vec::new();
-    side.cpu.tlb.visit(|table, linear, addend| entries.push((table, linear, addend)));
+    side.cpu.tlb().visit(|table, linear, addend| entries.push((table, linear, addend)));
     for (table, linear, addend) in entries {
         let write = table & 1 != 0;
         let access = Access { write, user: table & 2 != 0, fetch: false };
@@ -63,7 +63,7 @@ pub fn mixed(side: &mut Side, what: &mut Vec<String>) {
         return;
     }
     let mut entries = Vec::new();
-    side.cpu.tlb.visit_mixed(|user, linear, addend| entries.push((user, linear, addend)));
+    side.cpu.tlb().visit_mixed(|user, linear, addend| entries.push((user, linear, addend)));
     for (user, linear, addend) in entries {
         let access = Access { write: true, user, fetch: false };
         let name = || format!("entry for {linear:08x} among code");

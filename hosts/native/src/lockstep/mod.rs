@@ -380,7 +380,7 @@ impl Running<'_> {
             let cpu = &mut pair.recompiler.cpu;
             match dice[1] {
                 0..30 => cpu.flush_tlb(true),
-                30..40 => cpu.tlb.flush(false),
+                30..40 => cpu.lose_translations(false),
                 _ => {
                     for page in 0..16 {
                         cpu.flush_page(DATA + page * PAGE);
