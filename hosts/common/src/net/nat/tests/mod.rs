@@ -124,6 +124,18 @@ impl<N: Network> Guest<N> {
         }
     }
 
+    /// What something on the host gives that waits for the guest, which goes on meanwhile.
+    pub(crate) fn beside<T: Send>(&mut self, other: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(other);
+            while !other.is_finished() {
+                self.poll();
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            other.join().unwrap()
+        })
+    }
+
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() < end {

@@ -157,8 +157,7 @@ fn both_directions_are_busy_at_once() {
     transfer(&mut guest, handle, LEN, LEN);
     guest.tcp_socket(handle).close();
     guest.wait("the end", |guest| (!guest.tcp_socket(handle).may_send()).then_some(()));
-    guest.pass(Duration::from_millis(50));
-    assert_eq!(server.join().unwrap(), LEN);
+    assert_eq!(guest.beside(|| server.join().unwrap()), LEN);
 }
 
 #[test]
@@ -205,18 +204,19 @@ fn what_the_host_refuses_is_refused_at_once() {
 
 #[test]
 fn the_guest_s_reset_reaches_the_host_as_one() {
-    let (port, server) = serve(|mut stream| {
+    let (heard, hearing) = std::sync::mpsc::channel();
+    let (port, server) = serve(move |mut stream| {
         let mut buffer = [0; 100];
         assert_eq!(stream.read(&mut buffer).unwrap(), 5);
+        heard.send(()).unwrap();
         stream.read(&mut buffer).unwrap_err().kind()
     });
     let mut guest = guest(NatConfig::default());
     let handle = connect(&mut guest, port);
     guest.tcp_socket(handle).send_slice(b"hello").unwrap();
-    guest.pass(Duration::from_millis(100));
+    guest.beside(move || hearing.recv().unwrap());
     guest.tcp_socket(handle).abort();
-    guest.pass(Duration::from_millis(50));
-    assert_eq!(server.join().unwrap(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(guest.beside(|| server.join().unwrap()), std::io::ErrorKind::ConnectionReset);
 }
 
 #[test]
@@ -239,8 +239,7 @@ fn connections_over_ipv6_reach_the_host() {
     let handle = guest.tcp(("fec0::2".parse().unwrap(), port), 40_000);
     transfer(&mut guest, handle, 1 << 20, 0);
     guest.tcp_socket(handle).close();
-    guest.pass(Duration::from_millis(100));
-    assert_eq!(server.join().unwrap(), 1 << 20);
+    assert_eq!(guest.beside(|| server.join().unwrap()), 1 << 20);
 }
 
 #[test]
@@ -265,9 +264,8 @@ fn forwarded_ports_lead_to_the_guest() {
     assert_eq!(&got, b"hello");
     guest.tcp_socket(handle).send_slice(b"who are you").unwrap();
     guest.tcp_socket(handle).close();
-    guest.pass(Duration::from_millis(100));
     let mut text = String::new();
-    client.read_to_string(&mut text).unwrap();
+    guest.beside(|| client.read_to_string(&mut text)).unwrap();
     assert_eq!(text, "who are you");
 }
 
@@ -294,10 +292,12 @@ fn more_connections_than_allowed_push_out_the_oldest() {
         handles.push(handle);
         guest.pass(Duration::from_millis(5));
     }
-    guest.pass(Duration::from_millis(50));
-    let alive: Vec<bool> = handles.iter().map(|handle| guest.tcp_socket(*handle).may_send()).collect();
-    assert_eq!(alive, [false, false, true, true, true, true]);
-    assert_eq!(guest.card.network.stats().evicted, 2);
+    guest.wait("two resets", |guest| (guest.card.network.stats().evicted == 2).then_some(()));
+    let alive = |guest: &mut Guest<Nat>| -> Vec<bool> {
+        handles.iter().map(|handle| guest.tcp_socket(*handle).may_send()).collect()
+    };
+    guest.wait("the end of the oldest", |guest| (!alive(guest)[..2].contains(&true)).then_some(()));
+    assert_eq!(alive(&mut guest), [false, false, true, true, true, true]);
 }
 
 #[test]
@@ -307,9 +307,8 @@ fn a_restricted_guest_reaches_nothing() {
     let handle = guest.tcp((host(), port), 40_000);
     guest.wait("a reset", |guest| (state(guest, handle) == State::Closed).then_some(()));
     let handle = guest.tcp(([192, 0, 2, 77].into(), 80), 40_001);
-    guest.pass(Duration::from_millis(50));
+    guest.wait("it is unreachable", |guest| (guest.card.network.stats().unreachable == 1).then_some(()));
     assert!(!guest.tcp_socket(handle).may_send());
-    assert_eq!(guest.card.network.stats().unreachable, 1);
     assert_eq!(guest.card.network.stats().tcp, 0);
     drop(TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))));
 }

@@ -37,9 +37,8 @@ fn datagrams_go_out_and_answers_come_back_from_any_port() {
     let mut guest = guest(NatConfig::default());
     let handle = bind(&mut guest, 5000);
     send(&mut guest, handle, b"read me a file", (HOST.into(), port));
-    guest.pass(Duration::from_millis(20));
     let mut buffer = [0; 2000];
-    let (len, peer) = one.recv_from(&mut buffer).unwrap();
+    let (len, peer) = guest.beside(|| one.recv_from(&mut buffer)).unwrap();
     assert_eq!(&buffer[..len], b"read me a file");
     // As TFTP servers do: the answer comes from another port.
     two.send_to(b"block 1", peer).unwrap();
@@ -57,9 +56,8 @@ fn long_datagrams_are_put_together_and_taken_apart() {
     guest.card.seen = Some(Vec::new());
     let handle = bind(&mut guest, 5000);
     send(&mut guest, handle, b"hello", (HOST.into(), port));
-    guest.pass(Duration::from_millis(20));
     let mut buffer = vec![0; 65_536];
-    let (_, peer) = socket.recv_from(&mut buffer).unwrap();
+    let (_, peer) = guest.beside(|| socket.recv_from(&mut buffer)).unwrap();
     // Towards the guest: smoltcp does not put fragments together here, so they are looked at as they are.
     let payload: Vec<u8> = (0..9000u32).map(|n| (n * 7) as u8).collect();
     socket.send_to(&payload, peer).unwrap();
@@ -107,9 +105,8 @@ fn datagrams_over_ipv6_go_both_ways() {
     let handle = bind(&mut guest, 5000);
     let host: IpAddr = "fec0::2".parse().unwrap();
     send(&mut guest, handle, b"six", (host, port));
-    guest.pass(Duration::from_millis(50));
     let mut buffer = [0; 100];
-    let (len, peer) = socket.recv_from(&mut buffer).unwrap();
+    let (len, peer) = guest.beside(|| socket.recv_from(&mut buffer)).unwrap();
     assert_eq!(&buffer[..len], b"six");
     socket.send_to(b"seven", peer).unwrap();
     let (payload, from) = receive(&mut guest, handle);
@@ -128,9 +125,9 @@ fn forwarded_datagrams_reach_the_guest_and_its_answers_their_sender() {
     let address = guest.card.network.forwards()[0];
     let handle = bind(&mut guest, 69);
     // Make the guest known; the first datagram to an unknown one is lost, as on any cable.
-    let (_, other) = server("127.0.0.1:0");
+    let (known, other) = server("127.0.0.1:0");
     send(&mut guest, handle, b"here I am", (HOST.into(), other));
-    guest.pass(Duration::from_millis(20));
+    assert_eq!(guest.beside(|| known.recv(&mut [0; 10])).unwrap(), 9);
     let clients: Vec<_> = (0..3).map(|_| server("127.0.0.1:0").0).collect();
     for (n, client) in clients.iter().enumerate() {
         client.send_to(&[n as u8], address).unwrap();
@@ -139,10 +136,9 @@ fn forwarded_datagrams_reach_the_guest_and_its_answers_their_sender() {
         assert_eq!(from.port, client.local_addr().unwrap().port());
         send(&mut guest, handle, &[n as u8 + 100], (HOST.into(), from.port));
     }
-    guest.pass(Duration::from_millis(20));
     for (n, client) in clients.iter().enumerate() {
         let mut buffer = [0; 10];
-        assert_eq!(client.recv_from(&mut buffer).unwrap(), (1, address));
+        assert_eq!(guest.beside(|| client.recv_from(&mut buffer)).unwrap(), (1, address));
         assert_eq!(buffer[0], n as u8 + 100);
     }
 }
@@ -151,16 +147,13 @@ fn forwarded_datagrams_reach_the_guest_and_its_answers_their_sender() {
 fn more_ports_than_allowed_push_out_the_oldest() {
     let (socket, port) = server("127.0.0.1:0");
     let mut guest = guest(NatConfig { udp_flows: 4, ..NatConfig::default() });
+    let mut buffer = [0; 10];
     for n in 0..50 {
         let handle = bind(&mut guest, 5000 + n);
         send(&mut guest, handle, &n.to_be_bytes(), (HOST.into(), port));
-        guest.pass(Duration::from_millis(2));
-        guest.sockets.remove(handle);
-    }
-    let mut buffer = [0; 10];
-    for n in 0..50u16 {
-        assert_eq!(socket.recv(&mut buffer).unwrap(), 2);
+        assert_eq!(guest.beside(|| socket.recv(&mut buffer)).unwrap(), 2);
         assert_eq!(buffer[..2], n.to_be_bytes());
+        guest.sockets.remove(handle);
     }
     assert_eq!(guest.card.network.stats().evicted, 46);
 }
