@@ -8,6 +8,24 @@ use crate::time::Instant;
 use alloc::vec::Vec;
 
 /// A section of a state image being written or read.
+///
+/// ```
+/// use nomad86::archive::Archive;
+///
+/// fn registers(a: &mut Archive<'_>, command: &mut u8, count: &mut u32) {
+///     a.field(command);
+///     a.field(count);
+/// }
+///
+/// let mut image = Vec::new();
+/// registers(&mut Archive::save(&mut image, 1), &mut 0x21, &mut 1500);
+/// assert_eq!(image, [0x21, 0xDC, 5, 0, 0]);
+/// let (mut command, mut count) = (0, 0);
+/// let mut archive = Archive::load(&image, 1);
+/// registers(&mut archive, &mut command, &mut count);
+/// assert!(archive.finish());
+/// assert_eq!((command, count), (0x21, 1500));
+/// ```
 pub struct Archive<'a> {
     mode: Mode<'a>,
     version: u16,

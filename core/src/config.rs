@@ -107,6 +107,15 @@ pub struct DebugExit {
 }
 
 /// What machine to build.
+///
+/// ```
+/// use nomad86::config::{Config, ConfigError, CpuModel};
+///
+/// let config = Config { memory: 64 << 20, cpu: CpuModel::Pentium, ..Config::default() };
+/// assert_eq!(config.validate(), Ok(()));
+/// let odd = Config { memory: 1000, ..config };
+/// assert_eq!(odd.validate(), Err(ConfigError::Memory(1000)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// RAM in bytes: a multiple of 1 MiB, up to 3 GiB.

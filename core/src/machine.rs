@@ -10,16 +10,18 @@ use crate::cpu::block::{BlockCache, CacheSize};
 use crate::cpu::{Cpu, Stop};
 use crate::devices::{Bus, Devices};
 use crate::host::{Host, InputEvent};
-use crate::jit::{CodeMemory, Jit};
+use crate::jit::{CodeMemory, Jit, Windows};
 use crate::memory::{GuestMemory, Memory, PhysAddr};
 use crate::time::{Duration, Instant, Timer};
 use alloc::boxed::Box;
 use clock::{LONGEST_REST, STANDSTILL, Time};
+use doze::Doze;
 use platform::Platform;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 mod clock;
+mod doze;
 mod media;
 mod platform;
 
@@ -31,10 +33,11 @@ pub use media::{ExchangeError, Refusal, Removable};
 pub enum Exit {
     /// The budget is used up.
     Budget,
-    /// The processor waits for an interrupt; nothing will happen before this instant unless the host has
-    /// input for the machine.
+    /// The processor waits for an interrupt; nothing that is worth waking up for will happen before this instant
+    /// unless the host has input for the machine.
     Idle {
-        /// The next deadline, which may be later than the end of the budget.
+        /// The next deadline, which may be later than the end of the budget. A guest that has done nothing but take
+        /// its ticks for a while has some of them taken together.
         until: Instant,
     },
     /// The guest switched the machine off.
@@ -91,6 +94,7 @@ pub struct Machine {
     pub runs: RunStats,
     config: Config,
     time: Time,
+    doze: Doze,
     random: Random,
 }
 
@@ -127,6 +131,7 @@ impl Machine {
             jit: None,
             runs: RunStats::default(),
             time: Time::new(config.clock),
+            doze: Doze::default(),
             random: Random(u64::from_le_bytes(config.uuid[..8].try_into().unwrap_or_default())),
             config,
         })
@@ -140,6 +145,17 @@ impl Machine {
         self.jit.is_some()
     }
 
+    /// Gives the recompiler windows to see memory through. False when it has none, or they do not show the memory that
+    /// this machine was built with; it goes on without.
+    pub fn use_windows(&mut self, windows: Box<dyn Windows>) -> bool {
+        let Some(jit) = &mut self.jit else { return false };
+        let used = self.cpu.use_windows(windows, &mut self.board.memory);
+        if used {
+            jit.use_windows();
+        }
+        used
+    }
+
     /// The configuration it was built from.
     #[must_use]
     pub const fn config(&self) -> &Config {
@@ -150,6 +166,20 @@ impl Machine {
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.board.now
+    }
+
+    /// Nanoseconds of the host's time that the guest has been spared: pauses, and what a host that let it run for too
+    /// short a time made it miss.
+    #[must_use]
+    pub const fn time_given_up(&self) -> u64 {
+        self.time.lost
+    }
+
+    /// When there is more to hear, if the loudspeaker or a sound card is on. It goes on after [`Exit::Halted`]: then
+    /// this is how long a host may leave the machine alone.
+    #[must_use]
+    pub fn next_sound(&self) -> Option<Instant> {
+        self.board.timers.get(Timer::Audio)
     }
 
     /// Presses the reset button. RAM keeps its contents, as it does in a PC.
@@ -248,11 +278,14 @@ impl Machine {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run(&mut self, host: &mut Host, budget: Duration) -> Exit {
-        self.start(host);
-        let mut now = self.time.at(self.cpu.count, host);
+        self.time.begin(self.cpu.count, self.board.now, host);
+        self.board.epoch = self.time.epoch(self.board.now, self.board.epoch, host);
+        let mut now = self.time.at(self.cpu.count, self.board.timers.next(), false, host);
         let end = now + budget;
         self.board.now = now;
-        self.service(host);
+        if !self.sleeps() {
+            self.service(host);
+        }
         // When time last moved.
         let mut since = (self.cpu.count, now);
         loop {
@@ -274,7 +307,8 @@ impl Machine {
             let before = (self.cpu.count, self.time.seen());
             let limit = self.cpu.count + self.time.instructions(now, deadline);
             let stop = self.slice(limit, deadline, host);
-            now = self.time.at(self.cpu.count, host);
+            let waiting = self.settle();
+            now = self.time.at(self.cpu.count, self.board.timers.next(), waiting, host);
             self.time.learn(self.cpu.count - before.0, self.time.seen().saturating_sub(before.1));
             if now != since.1 {
                 since = (self.cpu.count, now);
@@ -291,13 +325,6 @@ impl Machine {
                 self.board.now = now;
                 return Exit::TripleFault;
             }
-        }
-    }
-
-    /// Relates virtual time to the host's clock when running begins, and again after a pause.
-    fn start(&mut self, host: &mut Host) {
-        if self.time.begin(self.cpu.count, self.board.now, host) {
-            self.board.epoch = host.clock.wall().saturating_sub_unsigned(self.board.now.0);
         }
     }
 
@@ -320,7 +347,9 @@ impl Machine {
     fn boundary(&mut self, host: &mut Host) -> Option<Exit> {
         while let Some((timer, at)) = self.board.timers.pop(self.board.now) {
             if timer == Timer::Service {
-                self.service(host);
+                if !self.sleeps() {
+                    self.service(host);
+                }
                 // From now on, not from when it was due: a missed look is not made up for.
                 let next = at.max(self.board.now) + SERVICE;
                 self.board.timers.set(Timer::Service, next);
@@ -392,30 +421,47 @@ impl Machine {
                 (deadline >= end).then_some(Exit::Idle { until: end })
             }
             ClockMode::Host => {
-                *now = self.time.leap(host);
-                if !self.cpu.flags.has(crate::cpu::flags::bit::IF) {
+                self.doze.halted(self.cpu.count);
+                *now = self.time.leap(self.next_event(|_| true), host);
+                self.board.now = *now;
+                // Devices go on, whether or not the processor hears of it: what is due comes first.
+                if self.next_event(|_| true) <= *now {
+                    return None;
+                }
+                if !self.sleeps() {
                     return Some(Exit::Halted);
                 }
                 // What came while the guest was busy has rung no bell.
-                self.board.now = *now;
                 self.service(host);
                 if self.settle() && self.cpu.interruptible() {
                     return None;
                 }
                 // Not the end of the budget: a host that has to be woken up costs more than the guest that sleeps.
-                let until = self.next_event().min(end.max(*now + LONGEST_REST));
-                (until > *now).then_some(Exit::Idle { until })
+                let longest = end.max(*now + LONGEST_REST);
+                let next = self.next_event(|_| true).min(longest);
+                if next <= *now || !self.doze.is_on() || self.next_sound().is_some() {
+                    return (next > *now).then_some(Exit::Idle { until: next });
+                }
+                let others = self.next_event(|timer| !doze::can_wait(timer));
+                Some(Exit::Idle { until: others.min(*now + doze::LONGEST).max(next) })
             }
         }
     }
 
-    /// The next deadline of a device (looks at host input aside, since the host knows when it has some, unless
-    /// it is the guest that keeps it waiting).
-    fn next_event(&self) -> Instant {
+    /// Whether the processor waits for an interrupt in the host's time. Then the host's input waits until the guest's
+    /// time is the host's, or it would come before its time.
+    fn sleeps(&self) -> bool {
+        let wakes = self.cpu.flags.has(crate::cpu::flags::bit::IF);
+        self.cpu.halted && wakes && self.time.mode == ClockMode::Host
+    }
+
+    /// The next deadline of a device, of those that are wanted (looks at host input aside, since the host knows when
+    /// it has some, unless it is the guest that keeps it waiting).
+    fn next_event(&self, wanted: impl Fn(Timer) -> bool) -> Instant {
         let looks = self.devices.ne2k.is_waiting();
         Timer::ALL
             .iter()
-            .filter(|&&t| t != Timer::Service || looks)
+            .filter(|&&t| (t != Timer::Service || looks) && wanted(t))
             .filter_map(|&t| self.board.timers.get(t))
             .min()
             .unwrap_or(Instant::FAR)

@@ -6,6 +6,10 @@
 //! places in which guest memory is touched through pointers.
 #![allow(unsafe_code)]
 
+mod tables;
+
+pub use tables::{Role, Tables, Watch, Written};
+
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -35,8 +39,27 @@ pub const PAGE: usize = 4096;
 pub struct GuestMemory {
     base: NonNull<u8>,
     len: usize,
-    /// What the allocator gave, when it is to have it back.
-    owned: Option<(NonNull<u8>, Layout)>,
+    owner: Owner,
+}
+
+/// Whose a block is.
+enum Owner {
+    /// Somebody's for good.
+    Other,
+    /// What the allocator gave, to be given back.
+    Allocator(NonNull<u8>, Layout),
+    /// What the host keeps it by.
+    Host(#[allow(dead_code, reason = "it is dropped with the block")] Box<dyn GuestRam>),
+}
+
+/// Memory that a host gives a machine: the value is kept for as long as the memory is used.
+///
+/// # Safety
+/// [`GuestRam::block`] is zeroed memory, aligned to a page, readable and writable, that stays there until the value is
+/// dropped. Whoever else has it mapped does not write to it but by what the machine executes.
+pub unsafe trait GuestRam: Send {
+    /// The memory and its length.
+    fn block(&self) -> (NonNull<u8>, usize);
 }
 
 // SAFETY: the block is owned exclusively by this value; nothing in it is tied to a thread.
@@ -74,7 +97,7 @@ impl GuestMemory {
         let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(OutOfMemory { bytes: len })?;
         // SAFETY: less than a page is skipped, which the layout has beyond `len`.
         let base = unsafe { start.add(start.align_offset(PAGE)) };
-        Ok(Self { base, len, owned: Some((start, layout)) })
+        Ok(Self { base, len, owner: Owner::Allocator(start, layout) })
     }
 
     /// Uses a block that the host provides for good, such as a static array; it is zeroed here.
@@ -84,7 +107,7 @@ impl GuestMemory {
         let block = &mut block[skip..];
         let len = block.len() & !(PAGE - 1);
         block.fill(0);
-        Self { base: NonNull::from(&mut block[0..]).cast(), len, owned: None }
+        Self { base: NonNull::from(&mut block[0..]).cast(), len, owner: Owner::Other }
     }
 
     /// Uses memory that the host mapped itself.
@@ -94,7 +117,14 @@ impl GuestMemory {
     /// for as long as this value (or the machine made from it) lives.
     #[must_use]
     pub const unsafe fn from_raw(base: NonNull<u8>, len: usize) -> Self {
-        Self { base, len, owned: None }
+        Self { base, len, owner: Owner::Other }
+    }
+
+    /// Uses memory that the host keeps for the machine.
+    #[must_use]
+    pub fn from_host(ram: Box<dyn GuestRam>) -> Self {
+        let (base, len) = ram.block();
+        Self { base, len: len & !(PAGE - 1), owner: Owner::Host(ram) }
     }
 
     /// Size in bytes.
@@ -112,7 +142,7 @@ impl GuestMemory {
 
 impl Drop for GuestMemory {
     fn drop(&mut self) {
-        if let Some((start, layout)) = self.owned {
+        if let Owner::Allocator(start, layout) = self.owner {
             // SAFETY: `allocate` got it with this layout.
             unsafe { dealloc(start.as_ptr(), layout) }
         }
@@ -129,6 +159,10 @@ pub mod page {
     pub const WATCH: u8 = 1 << 2;
     /// The page was written since the last full or delta snapshot (kept for the rewind feature).
     pub const CHANGED: u8 = 1 << 3;
+    /// A page table from which something was derived lies on the page: a store must go the slow way.
+    pub const TABLE: u8 = 1 << 4;
+    /// The page may be writable in a window of the recompiler.
+    pub const WINDOW: u8 = 1 << 5;
 }
 
 /// What a physical page is.
@@ -244,6 +278,7 @@ pub struct Memory {
     a20: bool,
     map_changed: bool,
     rearm: bool,
+    tables: Tables,
 }
 
 impl Memory {
@@ -272,6 +307,7 @@ impl Memory {
             a20: true,
             map_changed: false,
             rearm: false,
+            tables: Tables::default(),
         };
         for page in 0..256 {
             let at = page * PAGE;
@@ -436,6 +472,13 @@ impl Memory {
         if at < self.ram as u64 { Target::Memory(at as usize) } else { Target::None }
     }
 
+    /// Notes that the backing page of `offset` may be writable in a window, or is so no more.
+    pub(crate) fn set_in_window(&mut self, offset: usize, writable: bool) {
+        if let Some(flags) = self.flags.get_mut(offset / PAGE) {
+            *flags = *flags & !page::WINDOW | if writable { page::WINDOW } else { 0 };
+        }
+    }
+
     /// Flags of the backing page of `offset`.
     #[must_use]
     pub fn flags(&self, offset: usize) -> u8 {
@@ -496,7 +539,7 @@ impl Memory {
             let page = at / PAGE;
             let stop = ((page + 1) * PAGE).min(end);
             let flags = &mut self.flags[page];
-            if *flags & (page::CODE | page::WATCH) != 0 {
+            if *flags & (page::CODE | page::WATCH | page::TABLE) != 0 {
                 if *flags & page::WATCH != 0 {
                     *flags |= page::DIRTY;
                 }
@@ -506,6 +549,9 @@ impl Memory {
                         let (from, to) = (from as u16, to as u16);
                         self.queue_code_write(CodeWrite { page: page as u32, from, to });
                     }
+                }
+                if self.flags[page] & page::TABLE != 0 {
+                    self.note_table(page, at - page * PAGE, stop - page * PAGE);
                 }
             }
             at = stop;

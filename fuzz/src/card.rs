@@ -5,8 +5,8 @@ use crate::input::Step;
 use crate::rig::{Family, Rig};
 use nomad86::board::Width;
 use nomad86::config::{Card, CardModel, Config};
-use nomad86::devices::DeviceId;
 use nomad86::devices::pci::Slot;
+use nomad86::devices::{Device, DeviceId};
 use nomad86::host::{Host, Network};
 use nomad86::net::{MacAddress, MacPolicy};
 use std::cell::RefCell;
@@ -88,11 +88,8 @@ fn act(rig: &mut Rig, what: u8) {
     }
 }
 
-/// Runs a script.
-///
-/// # Panics
-/// When a card breaks a promise.
-pub fn run(data: &[u8]) {
+/// Two cards where scripts look for them, and the far ends of their cables.
+fn rig() -> (Rig, [Cable; 2]) {
     let isa = Card { model: CardModel::Ne2kIsa { base: ISA, irq: 9 }, mac: MAC };
     let pci = Card { model: CardModel::Ne2kPci, mac: OTHER };
     let config = Config { cards: vec![pci, isa], network_rom: rom(), ..Rig::config() };
@@ -100,9 +97,22 @@ pub fn run(data: &[u8]) {
     let mut host = Host::null();
     host.networks = cables.iter().map(|cable| Box::new(cable.clone()) as Box<dyn Network>).collect();
     let mut rig = Rig::bare(&config, host);
-    // An address, and ports on: the rest of what firmware does takes longer than a script.
+    // A reset of what scripts reach, an address, and ports on: resets of the other chips and the rest of what firmware
+    // does take longer than a script.
+    let (devices, mut bus) = rig.bus();
+    devices.pci.reset(&mut bus);
+    devices.ne2k.reset(&mut bus);
     rig.board.write_pci(SLOT, 0x10, &u32::from(PCI).to_le_bytes());
     rig.board.write_pci(SLOT, 4, &[1]);
+    (rig, cables)
+}
+
+/// Runs a script.
+///
+/// # Panics
+/// When a card breaks a promise.
+pub fn run(data: &[u8]) {
+    let (mut rig, cables) = rig();
     rig.play(&FAMILY, data, |rig, step| match step {
         Step::Outside(frame) => {
             cables[frame.len() & 1].0.borrow_mut().push_back(frame.clone());
@@ -126,5 +136,16 @@ mod tests {
         let rig = Rig::new(&config, Host::null());
         assert_eq!(rig.owner(PCI), Some(DeviceId::Ne2k));
         assert_eq!(rig.board.pci.bar(SLOT, 0), Some(u32::from(PCI)));
+    }
+
+    #[test]
+    fn scripts_reach_both_cards() {
+        let (mut rig, _) = rig();
+        for base in [ISA, PCI] {
+            assert_eq!(rig.owner(base), Some(DeviceId::Ne2k));
+            rig.output(base, Width::Byte, 0x21);
+            assert_eq!(rig.input(base, Width::Byte), 0x21, "the command register at {base:#X}");
+            assert_eq!(rig.input(base + 7, Width::Byte) & 0x80, 0x80, "stopped: RST in ISR at {base:#X}");
+        }
     }
 }

@@ -34,7 +34,8 @@ pub fn run(data: &[u8]) {
 
 /// A machine that is to start a kernel of any kind.
 fn kernel(image: &[u8]) -> Option<String> {
-    let kernel = Kernel { image: image.to_vec().into(), initrd: Some(vec![1; 600].into()), ..Kernel::default() };
+    let kernel =
+        Kernel { image: image.to_vec().into(), initrd: Some(vec![1; 600].into()), ..Kernel::default() };
     let config = Config { memory: 2 << 20, video_memory: 1 << 20, kernel: Some(kernel), ..Config::default() };
     let memory = GuestMemory::allocate(config.memory_needed()).ok()?;
     Machine::new(config, memory).err().map(|error| error.to_string())

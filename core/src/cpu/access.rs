@@ -152,7 +152,13 @@ impl Cpu {
         if u64::from(offset) + u64::from(T::SIZE) > s.read_span {
             return None;
         }
-        let cell = self.cell::<T>(READ, s.base.wrapping_add(offset))?;
+        self.read_linear_quick(s.base.wrapping_add(offset))
+    }
+
+    /// Reads at a linear address where nothing else need be done.
+    #[inline(always)]
+    pub(crate) fn read_linear_quick<T: Cell>(&self, linear: u32) -> Option<T> {
+        let cell = self.cell::<T>(READ, linear)?;
         // SAFETY: as `cell` says of what it gives.
         Some(unsafe { cell.read_unaligned() })
     }
@@ -175,7 +181,17 @@ impl Cpu {
         if u64::from(offset) + u64::from(T::SIZE) > s.write_span {
             return false;
         }
-        let Some(cell) = self.cell::<T>(WRITE, s.base.wrapping_add(offset)) else { return false };
+        self.update_linear_quick(s.base.wrapping_add(offset), f)
+    }
+
+    /// Replaces what is at a linear address where nothing else need be done; false when it did nothing.
+    #[inline(always)]
+    pub(crate) fn update_linear_quick<T: Cell>(
+        &mut self,
+        linear: u32,
+        f: impl FnOnce(&mut Self, T) -> T,
+    ) -> bool {
+        let Some(cell) = self.cell::<T>(WRITE, linear) else { return false };
         // SAFETY: as `cell` says of what it gives.
         let old = unsafe { cell.read_unaligned() };
         let new = f(self, old);
@@ -511,7 +527,9 @@ impl Cpu {
                 self.write_among_code(offset, bytes, io);
                 let memory = io.memory();
                 let flags = memory.flags(offset);
-                if flags & page::CODE == 0 {
+                if flags & page::TABLE != 0 {
+                    // Each write is noted.
+                } else if flags & page::CODE == 0 {
                     self.fill_tlb(linear, base, t.global, true, flags & page::WATCH != 0, user, io);
                 } else if flags & page::WATCH == 0 {
                     let host = memory.base().expose_provenance() + base;

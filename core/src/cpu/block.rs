@@ -28,8 +28,10 @@ pub mod mode {
     pub const STACK32: u32 = 1 << 3;
     /// Loads of ES, DS, FS and GS set selector and base and nothing else: real and virtual-8086 mode.
     pub const PARAGRAPHS: u32 = 1 << 4;
-    /// The segment register `n` is flat; known of ES, SS and DS.
+    /// The segment register `n` is flat; known of ES, SS and DS: bits 5, 7 and 8.
     pub const FLAT_SEGMENT: u32 = 1 << 5;
+    /// For recompilers: user's code with flat segments, while a window of its address space is there.
+    pub const WINDOW: u32 = 1 << 6;
     /// Bits in use.
     pub const BITS: u32 = 9;
 
@@ -150,7 +152,7 @@ pub struct Recent {
 
 const NO_ENTRY: Recent = Recent { linear: 0, block: NONE, epoch: 0, first: 0, count: 0, len: 0 };
 
-const HASH: usize = if cfg!(feature = "small-tlb") { 1 << 12 } else { 1 << 16 };
+const HASH: usize = if cfg!(feature = "small-tlb") { 1 << 12 } else { 1 << 18 };
 /// A multiple of the size of a page, so that it is known where a block may stand.
 const RECENT: usize = if cfg!(feature = "small-tlb") { PAGE } else { 4 * PAGE };
 /// Blocks whose bytes were overwritten that are kept, at most; of one page; at one address.
@@ -268,7 +270,7 @@ impl BlockCache {
 
     const fn hash(phys: PhysAddr, mode: u32) -> usize {
         let x = (phys as u32).wrapping_mul(0x9E37_79B1) ^ mode.wrapping_mul(0x85EB_CA6B);
-        (x >> 16) as usize & (HASH - 1)
+        (x >> (32 - HASH.trailing_zeros())) as usize
     }
 
     /// The live block that was entered at a linear address in this epoch, if it is still known.
@@ -381,7 +383,7 @@ impl BlockCache {
         let mut end = 0;
         for (n, i) in insts.iter().enumerate() {
             end += u16::from(i.len);
-            let i = Inst { end, ..*i };
+            let i = Inst { end, number: n as u8, ..*i };
             match self.insts.get_mut(first as usize + n) {
                 Some(place) => *place = i,
                 None => self.insts.push(i),

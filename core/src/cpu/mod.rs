@@ -16,6 +16,7 @@ pub mod system;
 pub mod task;
 pub mod tlb;
 pub mod transfer;
+pub mod windows;
 
 use crate::archive::{Archive, Field};
 use crate::board::Width;
@@ -185,6 +186,8 @@ pub struct Cpu {
     /// The block is left before this position; lowered when something happened that later instructions must
     /// not run ahead of.
     pub stop_at: u32,
+    /// The block was executed to its end, and nothing but registers and plain memory was touched on the way.
+    pub(crate) through: bool,
     /// Bytes of memory TLB index: 0 for the supervisor, 2 for user accesses.
     pub tlb_mode: u32,
     /// Host address of the TLB's tables for the present privilege.
@@ -251,6 +254,10 @@ pub struct Cpu {
     pub features: Features,
     /// Address translations; `tables` leads into it, so it stays what it is.
     pub(crate) tlb: Box<Tlb>,
+    /// Windows that translated code sees memory through, if the host has such, and whether the present one holds what
+    /// it should.
+    pub(crate) windows: Option<Box<windows::WindowSet>>,
+    pub(crate) window: bool,
     /// Count of events that changed what linear addresses mean.
     pub epoch: u32,
     /// What an entry point found at a linear address depends on: the epoch, the mode and the privilege.
@@ -272,6 +279,7 @@ impl Cpu {
             block_eip: 0,
             at: 0,
             stop_at: 0,
+            through: false,
             tlb_mode: 0,
             tables: 0,
             flags: EFlags::default(),
@@ -305,6 +313,8 @@ impl Cpu {
             model,
             features: cpuid::features(model),
             tlb: Tlb::new(),
+            windows: None,
+            window: false,
             epoch: 0,
             code_key: 0,
             mode: 0,
@@ -401,6 +411,9 @@ impl Cpu {
 
     /// Sets the privilege level.
     pub fn set_cpl(&mut self, cpl: u8) {
+        if (cpl == 3) != (self.cpl == 3) {
+            self.cross_privilege(cpl == 3);
+        }
         self.cpl = cpl;
         self.tlb_mode = if cpl == 3 { 2 } else { 0 };
         self.tables = self.tlb.tables(self.tlb_mode);
@@ -431,6 +444,9 @@ impl Cpu {
             | mode::FLAT_SEGMENT << seg::DS;
         if key == ALL && cs.base == 0 && cs.limit == 0xFFFF_FFFF {
             key |= mode::FLAT;
+            if self.window && self.cpl == 3 {
+                key |= mode::WINDOW;
+            }
         } else if !self.protected() && self.loads_paragraphs() {
             key |= mode::PARAGRAPHS;
         }

@@ -55,6 +55,18 @@ pub struct Translation {
     pub global: bool,
     /// Writes need no further look at the tables: permitted, and the dirty bit is set.
     pub writable: bool,
+    /// The accessed bits on the way are set.
+    pub accessed: bool,
+    /// Physical addresses of the directory's entry and of the table's, or of the former twice for a large page; 0
+    /// without paging.
+    pub entries: [PhysAddr; 2],
+}
+
+impl Translation {
+    /// That without paging.
+    fn identity(linear: u32) -> Self {
+        Self { phys: linear.into(), global: false, writable: true, accessed: true, entries: [0; 2] }
+    }
 }
 
 impl Cpu {
@@ -64,10 +76,13 @@ impl Cpu {
     /// #PF, with CR2 set.
     pub fn translate(&mut self, linear: u32, access: Access, io: &mut dyn Io) -> Run<Translation> {
         if self.cr0 & cr0::PG == 0 {
-            return Ok(Translation { phys: u64::from(linear), global: false, writable: true });
+            return Ok(Translation::identity(linear));
         }
         self.walk(linear, access, io.memory(), true).map_err(|code| {
             self.cr2 = linear;
+            if access.user {
+                self.user_fault(linear);
+            }
             Trap::code(vector::PF, code)
         })
     }
@@ -84,11 +99,26 @@ impl Cpu {
     /// What [`Self::translate`] would give, without any effect. A write is answered for the dirty bit as it is.
     pub fn peek_access(&self, linear: u32, access: Access, memory: &mut Memory) -> Option<Translation> {
         if self.cr0 & cr0::PG == 0 {
-            return Some(Translation { phys: u64::from(linear), global: false, writable: true });
+            return Some(Translation::identity(linear));
         }
         let read = self.walk(linear, Access { write: false, ..access }, memory, false).ok()?;
         let found = self.walk(linear, access, memory, false).ok()?;
         Some(Translation { writable: read.writable, ..found })
+    }
+
+    /// Where the directory's entry for an address is; nowhere when PAE's pointer to the directory is not present.
+    fn directory_at(&self, linear: u32) -> Option<PhysAddr> {
+        if self.cr4 & cr4::PAE == 0 {
+            return Some(u64::from(self.cr3 & 0xFFFF_F000) + u64::from(linear >> 22) * 4);
+        }
+        let entry = self.pdpte[(linear >> 30) as usize];
+        (entry & bit::P != 0).then_some((entry & 0xF_FFFF_F000) + u64::from(linear >> 21 & 511) * 8)
+    }
+
+    /// Whether the directory's entry for an address is present and the user's.
+    pub(crate) fn has_users_table(&self, linear: u32, memory: &Memory) -> bool {
+        let present = |at| read_entry(memory, at, false) & (bit::P | bit::U) == bit::P | bit::U;
+        self.directory_at(linear).is_some_and(present)
     }
 
     fn walk(&self, linear: u32, access: Access, memory: &mut Memory, mark: bool) -> Result<Translation, u16> {
@@ -107,16 +137,7 @@ impl Cpu {
         let reserved_high = !((1u64 << PHYS_BITS) - 1) & !bit::NX | if nx_on { 0 } else { bit::NX };
         let width: u64 = if pae { 8 } else { 4 };
 
-        let (table, index) = if pae {
-            let entry = self.pdpte[(linear >> 30) as usize];
-            if entry & bit::P == 0 {
-                return Err(fault);
-            }
-            (entry & 0xF_FFFF_F000, u64::from(linear >> 21 & 511))
-        } else {
-            (u64::from(self.cr3 & 0xFFFF_F000), u64::from(linear >> 22))
-        };
-        let directory_at = table + index * width;
+        let Some(directory_at) = self.directory_at(linear) else { return Err(fault) };
         let directory = read_entry(memory, directory_at, pae);
         if directory & bit::P == 0 {
             return Err(fault);
@@ -178,6 +199,8 @@ impl Cpu {
             phys,
             global: entry & bit::G != 0 && self.cr4 & cr4::PGE != 0,
             writable: dirty && write_ok,
+            accessed: directory & entry & bit::A != 0,
+            entries: [directory_at, entry_at],
         })
     }
 
@@ -200,6 +223,14 @@ impl Cpu {
 
     /// Drops translations: all, or all but global ones.
     pub fn flush_tlb(&mut self, global: bool) {
+        self.pause_window(global);
+        self.lose_translations(global);
+        self.new_epoch();
+    }
+
+    /// The same where nothing but the guest's tables may have become others.
+    pub fn reload_tlb(&mut self, global: bool) {
+        self.pause_window(false);
         self.lose_translations(global);
         self.new_epoch();
     }
@@ -211,6 +242,7 @@ impl Cpu {
 
     /// INVLPG.
     pub fn flush_page(&mut self, linear: u32) {
+        self.pause_window(false);
         self.tlb.flush_page(linear);
         self.new_epoch();
     }

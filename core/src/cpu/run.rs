@@ -71,16 +71,21 @@ impl Cpu {
         limit: u64,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
-        let left = limit - self.count;
-        if jit.is_none()
-            && let Some(recent) = self.recent(cache)
-        {
-            if self.beyond_limit(recent.len) {
-                return self.step(cache, io);
+        if jit.is_none() {
+            while let Some(recent) = self.recent(cache) {
+                if self.beyond_limit(recent.len) {
+                    return self.step(cache, io);
+                }
+                let (insts, len) = (cache.insts_of(recent), recent.len);
+                let left = limit - self.count;
+                if !self.run_plain(insts, len, left, io)? {
+                    return Ok(());
+                }
             }
-            let insts = cache.insts_of(recent);
-            return self.run_insts(insts, recent.len, left.min(MAX_BLOCK as u64) as u32, io);
+        } else {
+            self.seek_window(io.memory());
         }
+        let left = limit - self.count;
         let Some(number) = self.block_here(cache, false, io)? else { return Ok(()) };
         let block = cache.block(number);
         let s = &self.seg[seg::CS];
@@ -178,8 +183,30 @@ impl Cpu {
         true
     }
 
+    /// Executes instructions of one block of `len` bytes from its first, no more than `left`. Whether that was all of
+    /// them, nothing but registers and plain memory was touched, and instructions are left: then there is nothing to
+    /// be looked at before the next block.
+    #[inline(always)]
+    fn run_plain(&mut self, insts: &[Inst], len: u16, left: u64, io: &mut dyn Io) -> Result<bool, Stop> {
+        let count = insts.len() as u64;
+        let Some(first) = insts.first().filter(|_| count < left) else {
+            self.run_insts(insts, len, left.min(MAX_BLOCK as u64) as u32, io)?;
+            return Ok(false);
+        };
+        self.set_out(insts, len);
+        self.through = false;
+        match (first.run)(self, first, io) {
+            Ok(()) if self.through => {
+                self.settle_eip();
+                self.count += count;
+                self.at = 0;
+                Ok(true)
+            }
+            result => self.go_on(insts, first, result, io).map(|()| false),
+        }
+    }
+
     /// Executes instructions of one block of `len` bytes from its first, no more than `left`.
-    #[inline]
     pub(crate) fn run_insts(
         &mut self,
         insts: &[Inst],
@@ -187,25 +214,48 @@ impl Cpu {
         left: u32,
         io: &mut dyn Io,
     ) -> Result<(), Stop> {
-        self.block_eip = self.eip;
-        // The last instruction overrides this when it branches.
         let (mut insts, mut len) = (insts, len);
         if let Some(fewer) = insts.get(..left as usize) {
             (insts, len) = (fewer, fewer.last().map_or(0, |last| last.end));
         }
+        self.set_out(insts, len);
+        let Some(first) = insts.first() else { return Ok(()) };
+        let result = (first.run)(self, first, io);
+        self.go_on(insts, first, result, io)
+    }
+
+    /// Before the first instruction of some of `len` bytes.
+    #[inline(always)]
+    fn set_out(&mut self, insts: &[Inst], len: u16) {
+        self.block_eip = self.eip;
+        // The last instruction overrides this when it branches.
         self.eip = self.block_eip.wrapping_add(u32::from(len));
         self.stop_at = insts.len() as u32;
-        let mut n = 0;
-        for i in insts {
-            self.at = n;
-            if let Err(trap) = (i.run)(self, i, io) {
-                return self.left(trap, i, n, io);
+        self.at = 0;
+        // Instructions go on to their successors.
+        insts.as_ptr().expose_provenance();
+    }
+
+    /// After the call of `i`, the first of `insts`, which perhaps went on to others.
+    fn go_on<'a>(
+        &mut self,
+        insts: &'a [Inst],
+        mut i: &'a Inst,
+        mut result: Run,
+        io: &mut dyn Io,
+    ) -> Result<(), Stop> {
+        let n = loop {
+            let n = self.at;
+            if let Err(trap) = result {
+                return self.left(trap, insts.get(n as usize).unwrap_or(i), n, io);
             }
-            n += 1;
-            if n >= self.stop_at {
-                break;
+            match insts.get(n as usize + 1) {
+                Some(next) if n + 1 < self.stop_at => i = next,
+                _ => break n + 1,
             }
-        }
+            self.at = n + 1;
+            result = (i.run)(self, i, io);
+        };
         if (n as usize) < insts.len()
             && let Some(i) = insts.get(n.wrapping_sub(1) as usize)
         {
@@ -403,7 +453,7 @@ impl Cpu {
             match decode(&bytes[at..have.min(at + MAX_LEN)], code32, self.features) {
                 Ok(i) => {
                     at += usize::from(i.len);
-                    insts[count] = i;
+                    insts[count] = i.under(key.0);
                     count += 1;
                     if ends_block_in(&i, key.0) || at >= room {
                         break;
@@ -426,7 +476,7 @@ impl Cpu {
                     self.fetch_bytes(next_phys, &mut bytes[room..room + MAX_LEN], io);
                     let i =
                         decode(&bytes[at..room + MAX_LEN], code32, self.features).map_err(|_| Trap::gp(0))?;
-                    insts[0] = i;
+                    insts[0] = i.under(key.0);
                     count = 1;
                     at += usize::from(i.len);
                     let offset = match io.memory().target(next_phys, false) {
@@ -468,6 +518,7 @@ impl Cpu {
         if memory.mark_code(offset, len) {
             let host = memory.base().expose_provenance() + (offset & !(PAGE - 1));
             self.tlb.drop_writable(host);
+            self.close_in_windows(offset, io.memory());
         }
     }
 }
@@ -522,6 +573,8 @@ const PLACEHOLDER: Inst = Inst {
     disp: 0,
     row: 0,
     end: 0,
+    number: 0,
+    condition: 0,
     len: 0,
     reg: [0; 3],
     base: 8,

@@ -263,8 +263,11 @@ impl Cpu {
             self.load_pdptes(self.cr3, io)?;
         }
         self.cr4 = value;
-        if changed & (cr4::PAE | cr4::PGE | cr4::PSE) != 0 {
+        if changed & (cr4::PAE | cr4::PSE) != 0 {
             self.flush_tlb(true);
+        } else if changed & cr4::PGE != 0 {
+            // What systems do to drop everything.
+            self.reload_tlb(true);
         }
         Ok(())
     }

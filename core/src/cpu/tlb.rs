@@ -191,9 +191,7 @@ impl Tlb {
         if global {
             self.watched.clear();
         }
-        if core::mem::take(&mut self.any_mixed) {
-            self.mixed.fill(NOT_MIXED);
-        }
+        self.drop_mixed();
     }
 
     /// Drops one page.
@@ -226,6 +224,13 @@ impl Tlb {
             if *addend != 0 && addend.wrapping_add(page as usize) == host {
                 *addend = 0;
             }
+        }
+    }
+
+    /// Drops what is known of writable pages that hold code.
+    pub fn drop_mixed(&mut self) {
+        if core::mem::take(&mut self.any_mixed) {
+            self.mixed.fill(NOT_MIXED);
         }
     }
 

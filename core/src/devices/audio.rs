@@ -20,6 +20,8 @@ const CHUNK: u64 = SECOND / 100;
 const FRAMES: usize = 4096;
 /// Frames of a voice's ring.
 const RING: usize = 16_384;
+/// How often is looked whether somebody listens while there would be something to hear.
+const LOOK: u64 = SECOND / 8;
 /// Silent chunks after which mixing stops.
 const QUIET: u8 = 20;
 
@@ -241,6 +243,9 @@ impl Device for Mixer {
             audio.speaker.skip_to(now.ticks(super::pit::HERTZ) as i64);
             audio.voices.iter_mut().for_each(Pcm::clear);
             audio.mixed = now;
+            if !audio.idle() {
+                bus.board.timers.set(Timer::Audio, now + LOOK);
+            }
             return;
         }
         let end = now.ticks(rate.into());

@@ -184,3 +184,18 @@ fn case_38_without_a_listener_nothing_piles_up() {
     assert!(rig.board.audio.idle());
     assert_eq!(rig.board.timers.next(), Instant::FAR);
 }
+
+#[test]
+fn who_begins_to_listen_hears_a_tone_that_has_begun_before() {
+    let mut rig = Rig::new();
+    rig.host.audio = Box::new(host::Null);
+    for (port, value) in [(0x43, 0xB6), (0x42, 0xA9), (0x42, 0x04), (0x61, 3)] {
+        rig.out(port, value);
+    }
+    rig.run_to(SECOND);
+    rig.host.audio = Box::new(rig.tape.clone());
+    rig.run_to(SECOND + SECOND / 4);
+    let before = rig.played().len();
+    rig.run_to(SECOND + SECOND / 2);
+    assert!((249..=251).contains(&rises(&rig.played()[before..])));
+}

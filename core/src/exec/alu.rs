@@ -148,18 +148,22 @@ quick! {
     }
 }
 
-/// NEG.
-pub(crate) fn neg<W: Word, D: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    D::update(c, i, io, |c, a: W| {
-        let r = W::of(0u32.wrapping_sub(a.u32()));
-        sub_flags(&mut c.flags, 0, a.u32(), r);
-        r
-    })
+quick! {
+    /// NEG.
+    neg<W, D>(c, i, io) {
+        D::update(c, i, io, |c, a: W| {
+            let r = W::of(0u32.wrapping_sub(a.u32()));
+            sub_flags(&mut c.flags, 0, a.u32(), r);
+            r
+        })
+    }
 }
 
-/// NOT.
-pub(crate) fn not<W: Word, D: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    D::update(c, i, io, |_, a: W| W::of(!a.u32()))
+quick! {
+    /// NOT.
+    not<W, D>(c, i, io) {
+        D::update(c, i, io, |_, a: W| W::of(!a.u32()))
+    }
 }
 
 /// XADD.

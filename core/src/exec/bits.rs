@@ -46,12 +46,14 @@ bit_tests! {
     btc btc_reg |value, bit| value ^ bit;
 }
 
-/// BT.
-pub(crate) fn bt<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let n = S::get::<u8>(c, i, io)?.u32() & (W::BITS - 1);
-    let a: W = D::get(c, i, io)?;
-    c.flags.set_cf(a.u32() >> n & 1 != 0);
-    Ok(())
+quick! {
+    /// BT.
+    bt<W, D, S>(c, i, io) {
+        let n = S::get::<u8>(c, i, io)?.u32() & (W::BITS - 1);
+        let a: W = D::get(c, i, io)?;
+        c.flags.set_cf(a.u32() >> n & 1 != 0);
+        Ok(())
+    }
 }
 
 /// BT with a register as bit offset.
@@ -113,23 +115,20 @@ pub(crate) fn crc32<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut
 
 /// SETcc.
 pub(crate) fn setcc<D: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let met = c.flags.condition(condition_code(i));
-    D::put(c, i, io, u8::from(met))
+    let met = c.flags.condition(i.condition);
+    D::put(c, i, io, u8::from(met))?;
+    if D::MEMORY { Ok(()) } else { chain::next(c, i, io) }
 }
 
-/// CMOVcc: the source is read either way, and a 32-bit destination is written either way.
-pub(crate) fn cmov<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let b: W = S::get(c, i, io)?;
-    if c.flags.condition(condition_code(i)) {
-        D::put(c, i, io, b)?;
+quick! {
+    /// CMOVcc: the source is read either way, and a 32-bit destination is written either way.
+    cmov<W, D, S>(c, i, io) {
+        let b: W = S::get(c, i, io)?;
+        if c.flags.condition(i.condition) {
+            D::put(c, i, io, b)?;
+        }
+        Ok(())
     }
-    Ok(())
-}
-
-/// The condition in the low four bits of the opcode.
-#[inline(always)]
-pub(crate) fn condition_code(i: &Inst) -> u8 {
-    i.row().opcode as u8 & 15
 }
 
 /// BSWAP.

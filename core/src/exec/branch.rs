@@ -23,28 +23,39 @@ impl Cpu {
 }
 
 /// Jcc.
-pub(crate) fn jcc<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run {
-    if c.flags.condition(condition_code(i)) { c.branch::<W>(c.next(i).wrapping_add(i.imm)) } else { Ok(()) }
+pub(crate) fn jcc<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+    if c.flags.condition(i.condition) {
+        c.branch::<W>(c.next(i).wrapping_add(i.imm))?;
+    }
+    chain::next(c, i, io)
 }
 
 /// JMP near, relative.
-pub(crate) fn jmp<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run {
-    c.branch::<W>(c.next(i).wrapping_add(i.imm))
+pub(crate) fn jmp<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+    c.branch::<W>(c.next(i).wrapping_add(i.imm))?;
+    chain::next(c, i, io)
 }
 
 /// JMP near, indirect.
 pub(crate) fn jmp_rm<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let target: W = S::get(c, i, io)?;
-    c.branch::<W>(target.u32())
+    let (target, quick): (W, _) = chain::get::<W, S>(c, i, io)?;
+    c.branch::<W>(target.u32())?;
+    if quick { chain::next(c, i, io) } else { Ok(()) }
 }
 
-fn call_to<W: Word>(c: &mut Cpu, i: &Inst, target: u32, io: &mut dyn Io) -> Run {
+/// `quick`: nothing but registers and plain memory was touched for the target.
+#[inline(always)]
+fn call_to<W: Word>(c: &mut Cpu, i: &Inst, target: u32, quick: bool, io: &mut dyn Io) -> Run {
     let target = target & W::MASK;
     if target > c.seg[seg::CS].limit {
         return Err(Trap::gp(0));
     }
-    let back = c.next(i);
-    c.push(W::of(back), io)?;
+    let back = W::of(c.next(i));
+    if quick && c.push_quick(back) {
+        c.eip = target;
+        return chain::next(c, i, io);
+    }
+    c.push_again(back, io)?;
     c.eip = target;
     Ok(())
 }
@@ -52,21 +63,21 @@ fn call_to<W: Word>(c: &mut Cpu, i: &Inst, target: u32, io: &mut dyn Io) -> Run 
 /// CALL near, relative.
 pub(crate) fn call<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
     let target = c.next(i).wrapping_add(i.imm);
-    call_to::<W>(c, i, target, io)
+    call_to::<W>(c, i, target, true, io)
 }
 
 /// CALL near, indirect.
 pub(crate) fn call_rm<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let target: W = S::get(c, i, io)?;
-    call_to::<W>(c, i, target.u32(), io)
+    let (target, quick): (W, _) = chain::get::<W, S>(c, i, io)?;
+    call_to::<W>(c, i, target.u32(), quick, io)
 }
 
 /// RET near.
-pub(crate) fn ret<W: Word>(c: &mut Cpu, _i: &Inst, io: &mut dyn Io) -> Run {
-    let target: W = c.top(0, io)?;
+pub(crate) fn ret<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+    let (target, quick): (W, _) = c.top_quick(io)?;
     c.branch::<W>(target.u32())?;
     c.release(W::BITS / 8);
-    Ok(())
+    if quick { chain::next(c, i, io) } else { Ok(()) }
 }
 
 /// RET near with parameters to release.

@@ -6,7 +6,9 @@ mod alu;
 mod bcd;
 mod bits;
 mod branch;
+mod chain;
 mod far;
+mod flat;
 mod io;
 mod mov;
 mod muldiv;
@@ -29,6 +31,7 @@ pub(crate) use bcd::*;
 pub(crate) use bits::*;
 pub(crate) use branch::*;
 pub(crate) use far::*;
+pub(crate) use flat::Flat;
 pub(crate) use mov::*;
 pub(crate) use muldiv::*;
 pub(crate) use packed::*;
@@ -149,6 +152,8 @@ pub(crate) trait Place {
     const MEMORY: bool = false;
     /// The same place, of which only what can be had without more ado is had: [`Trap::AGAIN`] otherwise.
     type Quick: Place;
+    /// The same place, however it is to be had.
+    type Whole: Place;
     /// Reads it.
     fn get<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run<W>;
     /// Writes it.
@@ -167,7 +172,8 @@ pub(crate) struct Quick;
 pub(crate) struct I;
 
 /// Functions of frequent instructions, which first try their operands as [`Place::Quick`], so that the usual way has
-/// no calls in it, and then do the whole once more. Nothing may have been done when an operand is not to be had.
+/// no calls in it, and then do the whole once more. Nothing may have been done when an operand is not to be had. What went
+/// the usual way goes on to the next instruction by itself.
 macro_rules! quick {
     ($($(#[$doc:meta])* $name:ident<$W:ident $(, $P:ident)+>($c:ident, $i:ident, $io:ident) $body:block)*) => { $(
         $(#[$doc])*
@@ -180,8 +186,9 @@ macro_rules! quick {
                 whole::<$W $(, $P)+>($c, $i, $io)
             }
             match whole::<$W $(, $P::Quick)+>($c, $i, $io) {
-                Err(trap) if trap == Trap::AGAIN => again::<$W $(, $P)+>($c, $i, $io),
-                done => done,
+                Ok(()) => chain::next($c, $i, $io),
+                Err(trap) if trap == Trap::AGAIN => again::<$W $(, $P::Whole)+>($c, $i, $io),
+                fault => fault,
             }
         }
     )* };
@@ -190,6 +197,7 @@ pub(crate) use quick;
 
 impl<const N: usize> Place for R<N> {
     type Quick = Self;
+    type Whole = Self;
     #[inline(always)]
     fn get<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run<W> {
         Ok(W::get(&c.regs, i.reg[N]))
@@ -211,6 +219,7 @@ impl<const N: usize> Place for R<N> {
 impl Place for M {
     const MEMORY: bool = true;
     type Quick = Quick;
+    type Whole = Self;
     #[inline(always)]
     fn get<W: Word>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run<W> {
         c.load(i, io)
@@ -229,6 +238,7 @@ impl Place for M {
 impl Place for Quick {
     const MEMORY: bool = true;
     type Quick = Self;
+    type Whole = M;
     #[inline(always)]
     fn get<W: Word>(c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run<W> {
         c.read_quick(i.segment, c.effective(i)).ok_or(Trap::AGAIN)
@@ -245,6 +255,7 @@ impl Place for Quick {
 
 impl Place for I {
     type Quick = Self;
+    type Whole = Self;
     #[inline(always)]
     fn get<W: Word>(_c: &mut Cpu, i: &Inst, _io: &mut dyn Io) -> Run<W> {
         Ok(W::of(i.imm))

@@ -11,10 +11,12 @@ quick! {
     }
 }
 
-/// LEA.
-pub(crate) fn lea<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let offset = c.effective(i);
-    D::put(c, i, io, W::of(offset))
+quick! {
+    /// LEA.
+    lea<W, D, S>(c, i, io) {
+        let offset = c.effective(i);
+        D::put(c, i, io, W::of(offset))
+    }
 }
 
 macro_rules! extensions {

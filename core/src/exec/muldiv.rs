@@ -27,24 +27,28 @@ fn set_accumulator<W: Word>(c: &mut Cpu, low: W, high: W) {
     }
 }
 
-/// MUL.
-pub(crate) fn mul<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let b: W = S::get(c, i, io)?;
-    let product = u64::from(W::get(&c.regs, 0).u32()) * u64::from(b.u32());
-    let (low, high) = (W::of(product as u32), W::of((product >> W::BITS) as u32));
-    set_accumulator(c, low, high);
-    product_flags(c, low, high.u32() != 0);
-    Ok(())
+quick! {
+    /// MUL.
+    mul<W, S>(c, i, io) {
+        let b: W = S::get(c, i, io)?;
+        let product = u64::from(W::get(&c.regs, 0).u32()) * u64::from(b.u32());
+        let (low, high) = (W::of(product as u32), W::of((product >> W::BITS) as u32));
+        set_accumulator(c, low, high);
+        product_flags(c, low, high.u32() != 0);
+        Ok(())
+    }
 }
 
-/// IMUL with one operand.
-pub(crate) fn imul1<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let b: W = S::get(c, i, io)?;
-    let product = i64::from(W::get(&c.regs, 0).sx() as i32) * i64::from(b.sx() as i32);
-    let (low, high) = (W::of(product as u32), W::of((product >> W::BITS) as u32));
-    set_accumulator(c, low, high);
-    product_flags(c, low, i64::from(low.sx() as i32) != product);
-    Ok(())
+quick! {
+    /// IMUL with one operand.
+    imul1<W, S>(c, i, io) {
+        let b: W = S::get(c, i, io)?;
+        let product = i64::from(W::get(&c.regs, 0).sx() as i32) * i64::from(b.sx() as i32);
+        let (low, high) = (W::of(product as u32), W::of((product >> W::BITS) as u32));
+        set_accumulator(c, low, high);
+        product_flags(c, low, i64::from(low.sx() as i32) != product);
+        Ok(())
+    }
 }
 
 fn multiply<W: Word>(c: &mut Cpu, a: W, b: W) -> W {
@@ -54,20 +58,24 @@ fn multiply<W: Word>(c: &mut Cpu, a: W, b: W) -> W {
     low
 }
 
-/// IMUL with two operands.
-pub(crate) fn imul2<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let b: W = S::get(c, i, io)?;
-    let a: W = D::get(c, i, io)?;
-    let r = multiply(c, a, b);
-    D::put(c, i, io, r)
+quick! {
+    /// IMUL with two operands.
+    imul2<W, D, S>(c, i, io) {
+        let b: W = S::get(c, i, io)?;
+        let a: W = D::get(c, i, io)?;
+        let r = multiply(c, a, b);
+        D::put(c, i, io, r)
+    }
 }
 
-/// IMUL with three operands.
-pub(crate) fn imul3<W: Word, D: Place, S: Place, T: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let a: W = S::get(c, i, io)?;
-    let b: W = T::get(c, i, io)?;
-    let r = multiply(c, a, b);
-    D::put(c, i, io, r)
+quick! {
+    /// IMUL with three operands.
+    imul3<W, D, S, T>(c, i, io) {
+        let a: W = S::get(c, i, io)?;
+        let b: W = T::get(c, i, io)?;
+        let r = multiply(c, a, b);
+        D::put(c, i, io, r)
+    }
 }
 
 /// All flags are left open by the manuals; AMD's Zen sets AF, clears SF, ZF and PF, and keeps CF and OF.

@@ -9,9 +9,9 @@ fn after_shift<W: Word>(c: &mut Cpu, r: W, cf: bool, of: bool) {
 }
 
 macro_rules! rotates {
-    ($($(#[$doc:meta])* $name:ident |$c:ident, $a:ident, $n:ident| $body:expr;)*) => { $(
+    ($($(#[$doc:meta])* $name:ident |$c:ident, $a:ident, $n:ident| $body:expr;)*) => { quick! { $(
         $(#[$doc])*
-        pub(crate) fn $name<W: Word, D: Place, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
+        $name<W, D, S>(c, i, io) {
             let $n = u32::from(S::get::<u8>(c, i, io)?) & 31;
             if $n == 0 {
                 // The operand is still accessed, so that a bad address faults.
@@ -19,7 +19,7 @@ macro_rules! rotates {
             }
             D::update(c, i, io, |$c, $a: W| $body)
         }
-    )* };
+    )* } };
 }
 
 fn top<W: Word>(value: u32) -> bool {

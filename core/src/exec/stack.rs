@@ -19,6 +19,40 @@ impl Cpu {
         Ok(())
     }
 
+    /// Pushes a value where nothing else need be done; false when it did nothing.
+    #[inline(always)]
+    pub(super) fn push_quick<T: Cell>(&mut self, value: T) -> bool {
+        let esp = self.regs[reg::ESP];
+        let offset = esp.wrapping_sub(T::SIZE) & self.stack_mask;
+        let done = self.write_quick(SS, offset, value);
+        if done {
+            self.regs[reg::ESP] = esp & !self.stack_mask | offset;
+        }
+        done
+    }
+
+    /// The value on top of the stack, and whether nothing else had to be done for it.
+    #[inline(always)]
+    pub(super) fn top_quick<T: Cell>(&mut self, io: &mut dyn Io) -> Run<(T, bool)> {
+        let offset = self.regs[reg::ESP] & self.stack_mask;
+        match self.read_quick(SS, offset) {
+            Some(value) => Ok((value, true)),
+            None => self.top_again(io),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn top_again<T: Cell>(&mut self, io: &mut dyn Io) -> Run<(T, bool)> {
+        Ok((self.top(0, io)?, false))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn push_again<T: Cell>(&mut self, value: T, io: &mut dyn Io) -> Run {
+        self.push(value, io)
+    }
+
     /// The value on top of the stack, `skip` bytes down.
     #[inline(always)]
     pub(crate) fn top<T: Cell>(&mut self, skip: u32, io: &mut dyn Io) -> Run<T> {
@@ -36,15 +70,16 @@ impl Cpu {
 
 /// PUSH.
 pub(crate) fn push<W: Word, S: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let value: W = S::get(c, i, io)?;
-    c.push(value, io)
+    let (value, quick): (W, _) = chain::get::<W, S>(c, i, io)?;
+    if quick && c.push_quick(value) { chain::next(c, i, io) } else { c.push_again(value, io) }
 }
 
 /// POP into a register (POP ESP keeps the popped value).
 pub(crate) fn pop<W: Word, D: Place>(c: &mut Cpu, i: &Inst, io: &mut dyn Io) -> Run {
-    let value: W = c.top(0, io)?;
+    let (value, quick): (W, _) = c.top_quick(io)?;
     c.release(W::BITS / 8);
-    D::put(c, i, io, value)
+    D::put(c, i, io, value)?;
+    if quick { chain::next(c, i, io) } else { Ok(()) }
 }
 
 /// POP into a register or memory: an address that uses ESP is computed after the pop.

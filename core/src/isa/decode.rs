@@ -3,7 +3,7 @@
 //! Spec: Intel SDM volume 2, chapter 2 (formats) and appendix A (opcode maps).
 
 use super::inst::{Inst, NO_REG, prefix};
-use super::row::{END, Feature, Operand, Prefix, Row};
+use super::row::{END, Feature, Operand, Prefix, Row, form};
 use super::table::{INDEX, ROWS, UNDEFINED};
 
 /// The longest instruction.
@@ -159,6 +159,8 @@ pub fn decode(bytes: &[u8], code32: bool, features: Features) -> Result<Inst, De
         disp: 0,
         row: 0,
         end: 0,
+        number: 0,
+        condition: opcode & 15,
         len: r.at as u8,
         reg: [0; 3],
         base: NO_REG,
@@ -227,7 +229,7 @@ pub fn decode(bytes: &[u8], code32: bool, features: Features) -> Result<Inst, De
     inst.len = r.at as u8;
     inst.end = u16::from(inst.len);
     let memory = inst.prefixes & prefix::MEMORY != 0;
-    inst.run = row.run[usize::from(!oper16) + 2 * usize::from(memory)];
+    inst.run = row.run[form::index(!oper16, if memory { form::MEMORY } else { form::REGISTER })];
     if prefixes & prefix::LOCK != 0 && !(memory && lockable(row)) {
         inst.run = UNDEFINED.run[0];
         inst.row = 0;

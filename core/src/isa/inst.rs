@@ -1,7 +1,8 @@
 //! The decoded form of an instruction, shared by the interpreter and the recompilers.
 
+use crate::cpu::block::mode;
 use crate::cpu::{Cpu, Io, Run};
-use crate::isa::row::{Lowering, Operand, Row};
+use crate::isa::row::{Lowering, Operand, Row, form};
 use crate::isa::table::ROWS;
 
 /// The semantics of an instruction: executes it once.
@@ -43,6 +44,10 @@ pub struct Inst {
     pub row: u16,
     /// Offset of the next instruction from the first byte of the block.
     pub end: u16,
+    /// Its number in the block.
+    pub number: u8,
+    /// The low four bits of the opcode: the condition of those that have one.
+    pub condition: u8,
     /// Length in bytes.
     pub len: u8,
     /// Register number of each register operand, by operand position.
@@ -64,6 +69,16 @@ impl Inst {
     #[must_use]
     pub fn row(&self) -> &'static Row {
         &ROWS[self.row as usize]
+    }
+
+    /// The same for a block under mode bits, which may say that its memory operand's segment is flat.
+    #[must_use]
+    pub fn under(self, mode: u32) -> Self {
+        if !self.is_memory() || self.addr16() || !mode::is_flat(mode, self.segment) {
+            return self;
+        }
+        let form = if self.index == NO_REG { form::FLAT } else { form::FLAT_INDEX };
+        Self { run: self.row().run[form::index(!self.oper16(), form)], ..self }
     }
 
     /// Whether it has a memory operand.

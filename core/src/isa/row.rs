@@ -379,8 +379,26 @@ pub struct Row {
     pub feature: Feature,
     /// Register files beyond the general one that it works on: bits of [`state`].
     pub state: u8,
-    /// Semantics for 16- and 32-bit operands with a register, then with memory.
-    pub run: [Handler; 4],
+    /// Semantics for 16- and 32-bit operands, in each [`form`].
+    pub run: [Handler; 8],
+}
+
+/// Which of [`Row::run`]'s functions there is for an instruction.
+pub mod form {
+    /// Its operands are registers.
+    pub const REGISTER: usize = 0;
+    /// One is in memory.
+    pub const MEMORY: usize = 1;
+    /// One is in memory, in a segment that is known to be flat, at an address of 32 bits without an index register.
+    pub const FLAT: usize = 2;
+    /// The same with an index register.
+    pub const FLAT_INDEX: usize = 3;
+
+    /// Index in [`Row::run`](super::Row::run) for operands of 32 bits, or of 16.
+    #[must_use]
+    pub const fn index(wide: bool, form: usize) -> usize {
+        wide as usize + 2 * form
+    }
 }
 
 impl Row {
@@ -444,6 +462,13 @@ impl Row {
             n += 1;
         }
         Option::None
+    }
+
+    /// Whether it is one of the x87's transcendental functions, whose last bit (and C1 with it) each processor
+    /// rounds as it likes (Intel SDM volume 1, 8.3.10).
+    #[must_use]
+    pub const fn is_transcendental(&self) -> bool {
+        matches!(self.opcode, 0xD9) && matches!(self.exact, Some(0xF0..=0xF3 | 0xF9 | 0xFB | 0xFE | 0xFF))
     }
 
     /// Whether the low three bits of the opcode name a register.
@@ -572,58 +597,66 @@ macro_rules! isa {
     (@option) => { None };
     (@option $x:literal) => { Some($x) };
 
-    (@run n $f:ident $o:tt) => { [$f, $f, $f, $f] };
-    (@run V $f:ident $o:tt) => { [$f::<u16>, $f::<u32>, $f::<u16>, $f::<u32>] };
-    (@run B $f:ident $o:tt) => { [$f::<u8>, $f::<u8>, $f::<u8>, $f::<u8>] };
-    (@run b $f:ident $o:tt) => { isa!(@one u8 $f $o) };
-    (@run w $f:ident $o:tt) => { isa!(@one u16 $f $o) };
-    (@run d $f:ident $o:tt) => { isa!(@one u32 $f $o) };
-    (@one $w:ident $f:ident ($a:ident)) => {
-        [$f::<$w, isa!(@r 0 $a)>, $f::<$w, isa!(@r 0 $a)>, $f::<$w, isa!(@m 0 $a)>, $f::<$w, isa!(@m 0 $a)>]
+    (@run n $f:ident $o:tt) => { [$f as $crate::isa::inst::Handler; 8] };
+    (@run V $f:ident $o:tt) => { [$f::<u16>, $f::<u32>, $f::<u16>, $f::<u32>, $f::<u16>, $f::<u32>, $f::<u16>, $f::<u32>] };
+    (@run B $f:ident $o:tt) => { [$f::<u8> as $crate::isa::inst::Handler; 8] };
+    (@run b $f:ident $o:tt) => { isa!(@each u8 u8 $f $o) };
+    (@run w $f:ident $o:tt) => { isa!(@each u16 u16 $f $o) };
+    (@run d $f:ident $o:tt) => { isa!(@each u32 u32 $f $o) };
+    (@run v $f:ident $o:tt) => { isa!(@each u16 u32 $f $o) };
+    (@each $v:ident $w:ident $f:ident $o:tt) => {
+        [isa!(@one r $v $f $o), isa!(@one r $w $f $o), isa!(@one m $v $f $o), isa!(@one m $w $f $o),
+         isa!(@one f $v $f $o), isa!(@one f $w $f $o), isa!(@one x $v $f $o), isa!(@one x $w $f $o)]
     };
-    (@one $w:ident $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
-        [$f::<$w, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>, $f::<$w, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
-         $f::<$w, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<$w, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
+    (@one $p:tt $w:ident $f:ident ($a:ident)) => { $f::<$w, isa!(@$p 0 $a)> };
+    (@one $p:tt $w:ident $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
+        $f::<$w, isa!(@$p 0 $a), isa!(@$p 1 $b) $(, isa!(@$p 2 $c))?>
     };
-    (@run v $f:ident ($a:ident)) => {
-        [$f::<u16, isa!(@r 0 $a)>, $f::<u32, isa!(@r 0 $a)>, $f::<u16, isa!(@m 0 $a)>, $f::<u32, isa!(@m 0 $a)>]
-    };
-    (@run v $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
-        [$f::<u16, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>, $f::<u32, isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
-         $f::<u16, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<u32, isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
-    };
-    (@run o $f:ident ($a:ident)) => { [$f::<isa!(@r 0 $a)>, $f::<isa!(@r 0 $a)>, $f::<isa!(@m 0 $a)>, $f::<isa!(@m 0 $a)>] };
+    (@run o $f:ident ($a:ident)) => { isa!(@twice $f::<isa!(@r 0 $a)>, $f::<isa!(@m 0 $a)>) };
     (@run o $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => {
-        [$f::<isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>, $f::<isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
-         $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>, $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>]
+        isa!(@twice $f::<isa!(@r 0 $a), isa!(@r 1 $b) $(, isa!(@r 2 $c))?>,
+         $f::<isa!(@m 0 $a), isa!(@m 1 $b) $(, isa!(@m 2 $c))?>)
     };
+    // Whatever the size of operands: with a register and with memory.
+    (@twice $r:expr, $m:expr) => { [$r, $r, $m, $m, $m, $m, $m, $m] };
 
     (@run q $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => { isa!(@vector u64 $f $a $b) };
     (@run x $f:ident ($a:ident, $b:ident $(, $c:ident)?)) => { isa!(@vector u128 $f $a $b) };
     (@vector $v:ident $f:ident $a:ident $b:ident) => {
-        [$f::<$v, isa!(@r 0 $a), isa!(@r 1 $b)>, $f::<$v, isa!(@r 0 $a), isa!(@r 1 $b)>,
-         $f::<$v, isa!(@m 0 $a), isa!(@m 1 $b)>, $f::<$v, isa!(@m 0 $a), isa!(@m 1 $b)>]
+        isa!(@twice $f::<$v, isa!(@r 0 $a), isa!(@r 1 $b)>, $f::<$v, isa!(@m 0 $a), isa!(@m 1 $b)>)
     };
 
-    // The type of an operand's place: @r in the register form, @m in the memory form.
+    // The type of an operand's place in each form: @r register, @m memory, @f and @x memory in flat segments.
     (@r $n:tt $o:ident) => { isa!(@fixed r $n $o) };
     (@m $n:tt $o:ident) => { isa!(@fixed m $n $o) };
+    (@f $n:tt $o:ident) => { isa!(@fixed f $n $o) };
+    (@x $n:tt $o:ident) => { isa!(@fixed x $n $o) };
+    (@memory f) => { $crate::exec::Flat<false> };
+    (@memory x) => { $crate::exec::Flat<true> };
+    (@memory $f:tt) => { $crate::exec::M };
     (@fixed $f:tt $n:tt Ib) => { $crate::exec::I }; (@fixed $f:tt $n:tt Iw) => { $crate::exec::I };
     (@fixed $f:tt $n:tt Iz) => { $crate::exec::I }; (@fixed $f:tt $n:tt Ibs) => { $crate::exec::I };
     (@fixed $f:tt $n:tt One) => { $crate::exec::I };
     (@fixed $f:tt $n:tt Jb) => { $crate::exec::I }; (@fixed $f:tt $n:tt Jz) => { $crate::exec::I };
-    (@fixed $f:tt $n:tt Ob) => { $crate::exec::M }; (@fixed $f:tt $n:tt Ov) => { $crate::exec::M };
-    (@fixed $f:tt $n:tt Mb) => { $crate::exec::M }; (@fixed $f:tt $n:tt Mw) => { $crate::exec::M };
-    (@fixed $f:tt $n:tt Md) => { $crate::exec::M }; (@fixed $f:tt $n:tt Mq) => { $crate::exec::M };
-    (@fixed $f:tt $n:tt Mx) => { $crate::exec::M }; (@fixed $f:tt $n:tt Mv) => { $crate::exec::M };
-    (@fixed $f:tt $n:tt M) => { $crate::exec::M };
-    (@fixed m $n:tt Eb) => { $crate::exec::M }; (@fixed m $n:tt Ew) => { $crate::exec::M };
-    (@fixed m $n:tt Ed) => { $crate::exec::M }; (@fixed m $n:tt Ev) => { $crate::exec::M };
-    (@fixed m $n:tt Qq) => { $crate::exec::M }; (@fixed m $n:tt Qd) => { $crate::exec::Narrow<u32> };
-    (@fixed m $n:tt Wx) => { $crate::exec::M }; (@fixed m $n:tt Wq) => { $crate::exec::Narrow<u64> };
-    (@fixed m $n:tt Wd) => { $crate::exec::Narrow<u32> }; (@fixed m $n:tt Ww) => { $crate::exec::Narrow<u16> };
-    (@fixed m $n:tt Wu) => { $crate::exec::Loose }; (@fixed $f:tt $n:tt Mu) => { $crate::exec::Loose };
-    (@fixed m $n:tt RdMb) => { $crate::exec::M }; (@fixed m $n:tt RdMw) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt Ob) => { isa!(@memory $f) }; (@fixed $f:tt $n:tt Ov) => { isa!(@memory $f) };
+    (@fixed $f:tt $n:tt Mb) => { isa!(@memory $f) }; (@fixed $f:tt $n:tt Mw) => { isa!(@memory $f) };
+    (@fixed $f:tt $n:tt Md) => { isa!(@memory $f) }; (@fixed $f:tt $n:tt Mq) => { isa!(@memory $f) };
+    (@fixed $f:tt $n:tt Mx) => { isa!(@memory $f) }; (@fixed $f:tt $n:tt Mv) => { isa!(@memory $f) };
+    (@fixed $f:tt $n:tt M) => { isa!(@memory $f) };
+    (@fixed r $n:tt Eb) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Eb) => { isa!(@memory $f) };
+    (@fixed r $n:tt Ew) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Ew) => { isa!(@memory $f) };
+    (@fixed r $n:tt Ed) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Ed) => { isa!(@memory $f) };
+    (@fixed r $n:tt Ev) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Ev) => { isa!(@memory $f) };
+    (@fixed r $n:tt Qq) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Qq) => { $crate::exec::M };
+    (@fixed r $n:tt Qd) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Qd) => { $crate::exec::Narrow<u32> };
+    (@fixed r $n:tt Wx) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Wx) => { $crate::exec::M };
+    (@fixed r $n:tt Wq) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Wq) => { $crate::exec::Narrow<u64> };
+    (@fixed r $n:tt Wd) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Wd) => { $crate::exec::Narrow<u32> };
+    (@fixed r $n:tt Ww) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Ww) => { $crate::exec::Narrow<u16> };
+    (@fixed r $n:tt Wu) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt Wu) => { $crate::exec::Loose };
+    (@fixed r $n:tt RdMb) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt RdMb) => { $crate::exec::M };
+    (@fixed r $n:tt RdMw) => { $crate::exec::R<$n> }; (@fixed $f:tt $n:tt RdMw) => { $crate::exec::M };
+    (@fixed $f:tt $n:tt Mu) => { $crate::exec::Loose };
     (@fixed $f:tt $n:tt $o:ident) => { $crate::exec::R<$n> };
 }
 pub(crate) use isa;

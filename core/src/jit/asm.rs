@@ -19,6 +19,9 @@ pub(super) enum Rm {
     /// The guest memory operand at `[via + base + disp]`, with a host register as base; `via` is r9 or r10 and
     /// holds an addend.
     Shared { via: u8, base: u8, disp: i32 },
+    /// The guest memory operand at a linear address, in the window: host registers of the address, the second with
+    /// the shift that it is scaled by, and its displacement.
+    Window { base: Option<u8>, index: Option<(u8, u8)>, disp: i32 },
     /// A field of the [`crate::cpu::Cpu`] at `[r14 + offset]`.
     Field(i32),
 }
@@ -28,6 +31,18 @@ pub(super) enum Rm {
 pub(super) struct Label(pub(super) usize);
 
 const UNBOUND: usize = usize::MAX;
+
+/// REX bits of an address's registers.
+const fn rex_of(base: Option<u8>, index: Option<(u8, u8)>) -> u8 {
+    let high = match index {
+        Some((index, _)) => index >> 2 & 2,
+        None => 0,
+    };
+    match base {
+        Some(base) => high | base >> 3 & 1,
+        None => high,
+    }
+}
 
 /// A buffer of code.
 pub(super) struct Asm {
@@ -190,12 +205,18 @@ impl Asm {
         if reg & 8 != 0 {
             rex |= 4;
         }
+        if let Rm::Window { base, index, .. } = rm {
+            // GS, and addresses of 32 bits, which wrap before the base is added.
+            self.push(0x65);
+            self.push(0x67);
+            rex |= rex_of(base, index);
+        }
         match rm {
             Rm::Reg(r) if r & 8 != 0 => rex |= 1,
             Rm::Guest => rex |= 3,
             Rm::Shared { base, .. } => rex |= 1 | (base >> 3 & 1) << 1,
             Rm::Field(_) => rex |= 1,
-            Rm::Reg(_) => {}
+            Rm::Reg(_) | Rm::Window { .. } => {}
         }
         if rex != 0x40 || force {
             self.push(rex);
@@ -232,6 +253,7 @@ impl Asm {
                     _ => self.push_i32(disp),
                 }
             }
+            Rm::Window { base, index, disp } => self.address(reg, base, index, disp),
             // Base r14.
             Rm::Field(offset) => match i8::try_from(offset) {
                 Ok(short) => {
@@ -270,21 +292,16 @@ impl Asm {
             self.mov(to, base);
             return;
         }
-        let mut rex = 0x40;
-        if to & 8 != 0 {
-            rex |= 4;
-        }
-        if index.is_some_and(|(i, _)| i & 8 != 0) {
-            rex |= 2;
-        }
-        if base.is_some_and(|b| b & 8 != 0) {
-            rex |= 1;
-        }
+        let rex = 0x40 | (to & 8) >> 1 | rex_of(base, index);
         if rex != 0x40 {
             self.push(rex);
         }
         self.push(0x8D);
-        let reg = (to & 7) << 3;
+        self.address((to & 7) << 3, base, index, disp);
+    }
+
+    /// ModRM, SIB and displacement of an address; `reg` is where it stands in ModRM.
+    fn address(&mut self, reg: u8, base: Option<u8>, index: Option<(u8, u8)>, disp: i32) {
         let short = i8::try_from(disp).is_ok();
         // EBP and r13 as bases have a displacement always.
         let none = base.is_none_or(|b| disp == 0 && b & 7 != 5);

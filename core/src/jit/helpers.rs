@@ -1,9 +1,10 @@
 //! What translated code calls: the interpreter for one instruction, the dispatcher for a jump.
 #![allow(unsafe_code)]
 
+use super::entries::table;
 use super::x64::Site;
 use super::{Jit, NO_LINK, Pages, fp};
-use crate::cpu::block::{BlockCache, MAX_BLOCK, mode};
+use crate::cpu::block::{BlockCache, MAX_BLOCK};
 use crate::cpu::flags::bit;
 use crate::cpu::segment::seg;
 use crate::cpu::{Cpu, Io, Stop, event};
@@ -32,7 +33,7 @@ pub(super) fn hand_over(c: &mut Cpu) {
     c.jit.mixed = c.tlb.mixed_base(c.cpl == 3) as usize;
     c.jit.flags = pack(c.flags.status());
     c.jit.stride = stride(c);
-    [c.jit.entries, c.jit.jumps] = c.jit.tables[usize::from(c.mode & mode::FLAT == 0)];
+    [c.jit.entries, c.jit.jumps] = c.jit.tables[table(c.mode)];
 }
 
 fn stride(c: &Cpu) -> i32 {
@@ -79,11 +80,16 @@ pub(super) unsafe extern "sysv64" fn interpret(cpu: *mut Cpu, site: u32) -> u32 
     // SAFETY: `enter` stored this; it does not touch it before code has left.
     let jit = unsafe { &mut *(c.jit.jit as *mut Jit) };
     jit.ranks[usize::from(i.row)] += 1;
+    let missed = jit.catch.take();
     fp::before(c, i, s);
     // SAFETY: `enter` stored the words of a reference that it still borrows.
     let io = unsafe { core::mem::transmute::<[usize; 2], &mut dyn Io>(c.jit.io) };
     let key = (c.mode, c.cpl, c.tlb_mode);
-    match (i.run)(c, i, io) {
+    let result = (i.run)(c, i, io);
+    if let (Some(missed), Ok(())) = (missed, result) {
+        jit.missed(c, missed, io);
+    }
+    match result {
         // Nothing that the code behind it depends on has changed, nothing waits: on by a link.
         Ok(()) if s.through && key == (c.mode, c.cpl, c.tlb_mode) && c.undisturbed(ahead(c), io) => {
             c.jit.stride = stride(c);
@@ -121,6 +127,17 @@ unsafe fn parts(c: &Cpu) -> (&'static mut Jit, &'static mut BlockCache) {
     unsafe { (&mut *(c.jit.jit as *mut Jit), &mut *(c.jit.cache as *mut BlockCache)) }
 }
 
+/// Looks for a window when the user's code goes on without one. Whether there is one now, and the mode another.
+fn seek_window(c: &mut Cpu, io: &mut dyn Io) -> bool {
+    let found = c.seek_window(io.memory());
+    if found && let Some(windows) = c.windows() {
+        // SAFETY: nobody has them now.
+        let (jit, _) = unsafe { parts(c) };
+        jit.catch.set_base(windows.base());
+    }
+    found
+}
+
 /// The processor's state is complete: on at EIP, unless something needs attention.
 fn resume(c: &mut Cpu, io: &mut dyn Io) -> u32 {
     if io.events() & event::CODE != 0 {
@@ -128,6 +145,7 @@ fn resume(c: &mut Cpu, io: &mut dyn Io) -> u32 {
         let (jit, cache) = unsafe { parts(c) };
         cache.drop_overwritten(io.memory(), Some(jit));
     }
+    seek_window(c, io);
     hand_over(c);
     let left = left(c);
     if c.undisturbed(left, io) { RESUME } else { LEAVE }
@@ -178,6 +196,10 @@ pub(super) unsafe extern "sysv64" fn resolve(cpu: *mut Cpu) -> usize {
         return 0;
     }
     let found = loop {
+        if c.seek_window(io.memory()) {
+            (link, alone) = (NO_LINK, false);
+            jit.catch.set_base(c.windows().map_or(0, |windows| windows.base()));
+        }
         match c.block_here(cache, alone, io) {
             Err(stop) => break Err(stop),
             Ok(Some(number)) => {

@@ -22,6 +22,8 @@ mod asm;
 #[cfg(target_arch = "x86_64")]
 mod emit;
 #[cfg(target_arch = "x86_64")]
+mod entries;
+#[cfg(target_arch = "x86_64")]
 mod fp;
 #[cfg(target_arch = "x86_64")]
 mod helpers;
@@ -39,7 +41,7 @@ mod translate;
 mod x64;
 
 pub use memory::CodeMemory;
-pub use window::{Protection, WindowCaps, Windows};
+pub use window::{Catch, Protection, WindowCaps, Windows};
 
 #[cfg(target_arch = "x86_64")]
 pub use x64::Jit;
@@ -78,7 +80,7 @@ pub struct Shared {
     pub budget: i64,
     /// First table of the TLB for the present privilege (r12).
     pub tlb: usize,
-    /// Table of jumps: code for the low 16 bits of a linear address, which then looks whether it is meant.
+    /// Table of jumps: code for the low bits of a linear address, which then looks whether it is meant.
     pub jumps: usize,
     /// Table of counters of blocks.
     pub until_hot: usize,
@@ -104,8 +106,9 @@ pub struct Shared {
     pub limit: u64,
     /// Table of recent entry points for the present mode.
     pub entries: usize,
-    /// [`Self::entries`] and [`Self::jumps`] for code of flat segments, and for other code.
-    pub tables: [[usize; 2]; 2],
+    /// [`Self::entries`] and [`Self::jumps`] for code of flat segments, for other code, and for code that sees memory
+    /// through a window.
+    pub tables: [[usize; 2]; 3],
     /// Table of pages that hold code and are written, for the present privilege.
     pub mixed: usize,
     /// The interpreter's function for one instruction.
@@ -152,7 +155,7 @@ impl Default for Shared {
             tlb: 0,
             entries: 0,
             jumps: 0,
-            tables: [[0; 2]; 2],
+            tables: [[0; 2]; 3],
             until_hot: 0,
             code_tlb: 0,
             mixed: 0,
@@ -200,6 +203,9 @@ mod absent {
             None
         }
         pub fn set_threshold(&mut self, _heat: u16) {
+            match *self {}
+        }
+        pub fn use_windows(&mut self) {
             match *self {}
         }
         pub fn set_clock(&mut self, _clock: fn() -> u64) {
@@ -281,4 +287,6 @@ pub struct JitStats {
     pub lookups_missed: u64,
     /// Instructions that translated code left to the interpreter.
     pub interpreted: u64,
+    /// Instructions that do not use the window any more, which was in vain too often.
+    pub denied: u64,
 }

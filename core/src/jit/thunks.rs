@@ -1,7 +1,7 @@
 //! The shared pieces of code: entry, exit, lookups, the way to the interpreter.
 
 use super::asm::{Asm, Rm};
-use super::x64::{Entry, TABLE};
+use super::entries::{Entry, TABLE};
 use super::{Jit, Shared};
 use crate::cpu::Cpu;
 use crate::cpu::tlb::{self, ENTRIES};

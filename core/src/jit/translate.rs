@@ -1,11 +1,12 @@
 //! Translation of one block, or of a trace.
 
 use super::asm::{Asm, Label, Rm, Spread};
-use super::emit::flags::Where;
-use super::emit::{Alone, Astray, Cold, Done, Emitter, Files, Jump, Jumps, Place, Return};
+use super::emit::flags::{Where, needed};
+use super::emit::{Alone, Astray, Cold, Done, Emitter, Files, Jump, Jumps, Place, Return, Through};
 use super::plan::{Kind, Plan};
 use super::thunks::Offsets;
 use super::trace::{Heat, Known, Successors, Trace};
+use super::window::Access;
 use super::x64::{Code, Jit, Link, Note, PATCHES, PatchKind, place};
 use super::{NO_LINK, Pages};
 use crate::cpu::block::{Block, BlockCache, MAX_BLOCK, mode};
@@ -90,7 +91,7 @@ impl Jit {
             Translation { trace, block: &block, live: &live[..count], live_in, at: &at[..count], plain };
         // Accesses share lookups where offsets are linear addresses.
         const SHARES: u32 = mode::STACK32 | (13 * mode::FLAT_SEGMENT);
-        let shares = block.mode & SHARES == SHARES;
+        let shares = block.mode & (SHARES | mode::WINDOW) == SHARES;
         let counter = (!alone && !hot).then_some(number);
         let kinds: &[Option<Kind>] = match (alone, hot, trace.closed) {
             (true, ..) => &[None],
@@ -126,6 +127,18 @@ impl Jit {
         let of = |position: usize| spread.of(position) as u32;
         let links = (self.links.len() + self.ways.alone.len()) as u32;
         let patches = self.keep_patches(number, patches, spread, links);
+        for through in &self.ways.through {
+            self.accesses.push(Access {
+                start: of(through.start),
+                stub: of(self.asm.position(through.slow)),
+                head: number,
+                block: through.block,
+                len: (through.end - through.start) as u8,
+                index: through.index,
+                vain: 0,
+            });
+        }
+        self.catch.set_accesses(&self.accesses);
         for way in &self.ways.alone {
             self.links.push(Link {
                 at: of(way.at),
@@ -232,6 +245,8 @@ impl Jit {
             alone: &mut self.ways.alone,
             astray: &mut self.ways.astray,
             first_link: self.links.len(),
+            through: &mut self.ways.through,
+            denied: if self.accesses.capacity() == 0 { &[] } else { &self.denied },
             precise: self.precise,
             flags: Where::MEMORY,
             interpreted: false,
@@ -265,8 +280,14 @@ impl Jit {
                     w.current = n as u32;
                     w.note_pointers();
                     let on = match follower {
-                        Some(follower) => Some(Return { to: follower.offset, rest: count as u32 - end }),
-                        None if trace.closed => Some(Return { to: trace.pieces[0].offset, rest: 0 }),
+                        Some(follower) => {
+                            let first = follower.start as usize;
+                            let live = needed(&insts[first..=first], live[first], |_, _| ());
+                            Some(Return { to: follower.offset, rest: count as u32 - end, live })
+                        }
+                        None if trace.closed => {
+                            Some(Return { to: trace.pieces[0].offset, rest: 0, live: live_in })
+                        }
                         None => None,
                     };
                     jumps = w.branch(i, p, to.as_ref(), on);
@@ -323,6 +344,7 @@ pub(super) struct Ways {
     cold: Vec<Cold>,
     alone: Vec<Alone>,
     astray: Vec<Astray>,
+    through: Vec<Through>,
     exits: Vec<Exit>,
 }
 
@@ -334,6 +356,7 @@ impl Ways {
             cold: Vec::with_capacity(8 * MAX_BLOCK),
             alone: Vec::with_capacity(4 * MAX_BLOCK),
             astray: Vec::with_capacity(MAX_BLOCK),
+            through: Vec::with_capacity(2 * MAX_BLOCK),
             exits: Vec::with_capacity(4 * MAX_BLOCK),
         }
     }
@@ -342,6 +365,7 @@ impl Ways {
         self.cold.clear();
         self.alone.clear();
         self.astray.clear();
+        self.through.clear();
         self.exits.clear();
     }
 }

@@ -3,9 +3,11 @@
 
 use super::asm::{Asm, Spread};
 use super::emit::flags::effects;
+use super::entries::{EMPTY, Tables, table};
 use super::thunks::Thunks;
 use super::trace::Trace;
 use super::translate::Ways;
+use super::window::{ACCESSES, Access, Catch, NOWHERE};
 use super::{CodeMemory, JitStats, NO_LINK, Pages, fp, helpers, plan};
 use crate::cpu::block::{BlockCache, Fate, MAX_BLOCK, mode};
 use crate::cpu::tlb::code_page;
@@ -22,6 +24,8 @@ use alloc::vec::Vec;
 const HEAT: u16 = 12;
 /// Times that a translated block is entered until it is translated together with those behind it.
 const HOT: i32 = 500;
+/// The part of these that is left, at least, when they were counted under another mode.
+const INHERITED: i32 = 8;
 /// Entries after which a translation has paid.
 const PAYS: i32 = 100;
 /// Places at which it is counted how often one was in vain.
@@ -29,13 +33,14 @@ const WASTED: usize = 4096;
 /// Times that [`HEAT`] is doubled at most.
 const MOST_PATIENCE: u32 = 6;
 
+/// Times that an access through the window is in vain before its instruction goes without.
+const VAIN: u8 = 4;
+
 /// A block's place in [`Jit::wasted`].
 pub(super) const fn place(phys: PhysAddr) -> u16 {
     ((phys as u32).wrapping_mul(0x9E37_79B1) >> 20) as u16
 }
 
-/// Entry points in the table.
-pub(super) const TABLE: usize = 1 << 16;
 /// Room that one block may need.
 pub(super) const BLOCK_ROOM: usize = 64 << 10;
 /// Sites, links and notes of dependence that the recompiler can remember before it starts over.
@@ -68,37 +73,6 @@ pub(super) struct Site {
     pub(super) x87: u8,
     /// The same for the last one with a memory operand.
     pub(super) x87_memory: u8,
-}
-
-/// A recent entry point as code sees it.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Entry {
-    linear: u32,
-    /// What the table of code pages must say of it.
-    page: u32,
-    code: usize,
-}
-
-const EMPTY: Entry = Entry { linear: 0, page: u32::MAX, code: 0 };
-
-/// Recent entry points.
-struct Tables {
-    /// By linear address.
-    entries: Box<[Entry]>,
-    /// By the low 16 bits of it: what they lead to looks itself whether it is meant.
-    jumps: Box<[usize]>,
-}
-
-impl Tables {
-    fn new() -> Self {
-        Self { entries: vec![EMPTY; TABLE].into_boxed_slice(), jumps: vec![0; 1 << 16].into_boxed_slice() }
-    }
-
-    fn remember(&mut self, linear: u32, page: u32, code: usize) {
-        self.entries[(linear ^ linear >> 16) as usize & (TABLE - 1)] = Entry { linear, page, code };
-        self.jumps[linear as usize & 0xFFFF] = code;
-    }
 }
 
 /// A translated block.
@@ -230,12 +204,18 @@ pub struct Jit {
     pub(super) blocks: Vec<Code>,
     /// Pieces of code, in order.
     pub(super) placed: Vec<Placed>,
-    /// For code of flat segments, and for other code.
-    tables: [Tables; 2],
+    /// See [`table`].
+    tables: [Tables; 3],
     pub(super) links: Vec<Link>,
     pub(super) sites: Vec<Site>,
     pub(super) notes: Vec<Note>,
     pub(super) patches: Vec<Patch>,
+    /// Accesses through the window, in the order of their addresses, with room for all there may be if windows are used.
+    pub(super) accesses: Vec<Access>,
+    /// By block the instructions that do not use the window, a bit each.
+    pub(super) denied: Box<[u64]>,
+    /// What the host's fault handler looks at.
+    pub(super) catch: Box<Catch>,
     pub(super) asm: Asm,
     /// Room for what is being translated.
     pub(super) trace: Trace,
@@ -277,6 +257,7 @@ impl Jit {
             return None;
         }
         let cold = memory.len();
+        let catch = Box::new(Catch::new(memory.executable().expose_provenance(), memory.len()));
         let mut jit = Self {
             memory,
             at: 0,
@@ -284,11 +265,14 @@ impl Jit {
             thunks: Thunks::default(),
             blocks: vec![NO_CODE; blocks],
             placed: Vec::with_capacity(PLACED),
-            tables: [Tables::new(), Tables::new()],
+            tables: [Tables::new(), Tables::new(), Tables::new()],
             links: Vec::with_capacity(LINKS),
             sites: Vec::with_capacity(SITES),
             notes: Vec::with_capacity(NOTES),
             patches: Vec::with_capacity(PATCHES),
+            accesses: Vec::new(),
+            denied: vec![0; blocks].into_boxed_slice(),
+            catch,
             asm: Asm::new(BLOCK_ROOM),
             trace: Trace::room(),
             found: Vec::with_capacity(plan::MOST_FOUND),
@@ -312,6 +296,12 @@ impl Jit {
     /// Sets how often a block is interpreted before it is translated: 0 is at first sight.
     pub fn set_threshold(&mut self, heat: u16) {
         self.heat = heat;
+    }
+
+    /// Makes room for accesses through windows.
+    pub fn use_windows(&mut self) {
+        self.accesses.reserve_exact(ACCESSES);
+        self.catch.set_accesses(&self.accesses);
     }
 
     /// A clock that counts nanoseconds, by which [`JitStats::longest`] is measured.
@@ -374,6 +364,9 @@ impl Jit {
         self.sites.clear();
         self.notes.clear();
         self.patches.clear();
+        self.accesses.clear();
+        self.catch.set_accesses(&self.accesses);
+        self.denied.fill(0);
         self.stats.full_flushes += 1;
     }
 
@@ -385,6 +378,7 @@ impl Jit {
             && self.notes.len() + 32 <= NOTES
             && self.patches.len() + 2 * MAX_BLOCK <= PATCHES
             && self.placed.len() < PLACED
+            && self.accesses.len() + 4 * MAX_BLOCK <= self.accesses.capacity().max(4 * MAX_BLOCK)
     }
 
     /// The block cache was emptied.
@@ -519,6 +513,7 @@ impl Jit {
             return;
         }
         let left = core::mem::replace(&mut self.until_hot[number as usize], self.hot);
+        self.denied[number as usize] = 0;
         let wasted = &mut self.wasted[usize::from(old.place)];
         let paid = old.hot || self.hot - left >= PAYS;
         *wasted = if paid { wasted.saturating_sub(1) } else { wasted.saturating_add(1) };
@@ -546,6 +541,28 @@ impl Jit {
         unsafe { self.memory.writable().add(old.lookup as usize).write(0xE9) };
         self.patch(old.lookup + 1, self.thunks.miss as u32);
         self.memory.publish(old.lookup as usize..old.lookup as usize + 5);
+    }
+
+    /// An access through the window has faulted, and the interpreter has executed its instruction. When the page is not
+    /// there now either, over and over, the instruction is translated to go without.
+    pub(super) fn missed(&mut self, cpu: &mut Cpu, (number, at): (usize, usize), io: &mut dyn Io) {
+        if at != NOWHERE && cpu.window_fault(at as u32, io.memory()) {
+            return;
+        }
+        let Some(access) = self.accesses.get_mut(number) else { return };
+        access.vain += 1;
+        if access.vain < VAIN {
+            return;
+        }
+        let Access { head, block, index, .. } = *access;
+        access.vain = 0;
+        self.denied[block as usize] |= 1 << index;
+        self.stats.denied += 1;
+        let code = &self.blocks[head as usize];
+        if code.lookup != 0 && !code.parked {
+            self.replace(head);
+            self.until_hot[head as usize] = self.hot;
+        }
     }
 
     fn forget_entries(&mut self) {
@@ -596,6 +613,28 @@ impl Jit {
         self.heat << (wasted / 2).min(MOST_PATIENCE)
     }
 
+    /// Whether a block that sees memory through a window was translated for use without one: what is executed often is
+    /// then known, and it goes on from the count of entries.
+    fn inherit(&mut self, cache: &BlockCache, number: u32) -> bool {
+        let block = cache.block(number);
+        if block.mode & mode::WINDOW == 0 || block.heat != 1 {
+            return false;
+        }
+        let Some(other) = cache.peek(block.phys, block.mode & !mode::WINDOW, block.home) else {
+            return false;
+        };
+        if self.blocks[other as usize].lookup == 0 {
+            return false;
+        }
+        self.until_hot[number as usize] = self.until_hot[other as usize].max(self.hot / INHERITED);
+        true
+    }
+
+    /// The clock by which [`JitStats::longest`] is measured, which may be slow: blocks by themselves are not measured.
+    fn time(&self) -> Option<u64> {
+        self.clock.map(|clock| clock())
+    }
+
     /// The code for a block at `linear`, translated when it is hot enough; enters it into the table and connects
     /// the link that led here.
     pub(crate) fn code(
@@ -612,24 +651,27 @@ impl Jit {
             return None;
         }
         let mut link = link;
-        let (made, emptied) = (self.stats.translated, self.stats.full_flushes);
         if self.blocks[number as usize].parked && !self.unpark(cache, number) {
             self.replace(number);
         }
         let old = self.blocks[number as usize];
-        let due = old.lookup == 0 || self.until_hot[number as usize] < 0;
-        let start = self.clock.filter(|_| due).map(|clock| clock());
         let alone = cache.block(number).mode & mode::ALONE != 0;
+        let mut start = None;
         if old.lookup == 0 {
-            if !alone && cache.warm(number) < self.heat_at(cache.block(number).phys) {
+            if !alone
+                && cache.warm(number) < self.heat_at(cache.block(number).phys)
+                && !self.inherit(cache, number)
+            {
                 return None;
             }
             if !self.has_room() {
+                start = self.time();
                 self.clear();
                 link = NO_LINK;
             }
             self.translate(cache, number, pages, None);
         } else if self.until_hot[number as usize] < 0 && !old.hot && !alone {
+            start = self.time();
             let mut plain = Some(old);
             if self.has_room() {
                 self.replace(number);
@@ -641,10 +683,8 @@ impl Jit {
             self.translate(cache, number, pages, plain);
         }
         cache.settle(number);
-        if let (Some(start), Some(clock)) = (start, self.clock)
-            && (made, emptied) != (self.stats.translated, self.stats.full_flushes)
-        {
-            self.stats.longest = self.stats.longest.max(clock().saturating_sub(start));
+        if let (Some(start), Some(now)) = (start, self.time()) {
+            self.stats.longest = self.stats.longest.max(now.saturating_sub(start));
         }
         if link != NO_LINK {
             self.connect(link, number, cache);
@@ -654,7 +694,7 @@ impl Jit {
         self.stats.lookups_missed += 1;
         let block = cache.block(number);
         if block.mode & mode::ALONE == 0 {
-            let tables = &mut self.tables[usize::from(block.mode & mode::FLAT == 0)];
+            let tables = &mut self.tables[table(block.mode)];
             tables.remember(linear, code_page(block.phys), code);
         }
         Some(code)
@@ -674,7 +714,7 @@ impl Jit {
     ) -> Result<(), Stop> {
         self.stats.entered += 1;
         cpu.jit.limit = limit;
-        cpu.jit.tables = [0, 1].map(|n: usize| {
+        cpu.jit.tables = [0, 1, 2].map(|n: usize| {
             let Tables { entries, jumps } = &self.tables[n];
             [entries.as_ptr() as usize, jumps.as_ptr() as usize]
         });
@@ -694,15 +734,22 @@ impl Jit {
         s.io = unsafe { core::mem::transmute::<&mut dyn Io, [usize; 2]>(io) };
         cpu.sites = self.sites.as_ptr() as usize;
         let enter = self.memory.executable() as usize + self.thunks.enter;
+        if let Some(windows) = cpu.windows_mut() {
+            self.catch.set_base(windows.base());
+            windows.host().enter(&self.catch);
+        }
         cpu.jit.cache = core::ptr::from_mut(cache) as usize;
         cpu.jit.jit = core::ptr::from_mut(self) as usize;
         // SAFETY: the thunk follows the ABI named here; `code` is the entry of a live block in the same
-        // region. Code reaches memory only through the processor's fields and the TLB, whose entries are
-        // valid for as long as `cpu` and `io` are borrowed; its helpers use this recompiler and the cache
+        // region. Code reaches memory only through the processor's fields, the TLB, whose entries are valid for as
+        // long as `cpu` and `io` are borrowed, and the window that GS leads to, which has nothing but that memory; its helpers use this recompiler and the cache
         // through the pointers just stored, while nobody else does.
         unsafe {
             let enter: unsafe extern "sysv64" fn(*mut Cpu, usize) = core::mem::transmute(enter);
             enter(cpu, code);
+        }
+        if let Some(windows) = cpu.windows_mut() {
+            windows.host().leave();
         }
         fp::spill(cpu);
         helpers::take_back(cpu);

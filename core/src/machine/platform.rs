@@ -3,6 +3,7 @@
 use super::clock::Time;
 use super::{Random, settle};
 use crate::board::{Board, Source, Width};
+use crate::config::ClockMode;
 use crate::cpu::{Io, event};
 use crate::devices::{Bus, Devices};
 use crate::host::Host;
@@ -23,7 +24,7 @@ pub(super) struct Platform<'m> {
 
 impl Platform<'_> {
     fn tick(&mut self, count: u64) {
-        self.board.now = self.time.at(count, self.host);
+        self.board.now = self.time.at(count, self.board.timers.next(), self.interrupt, self.host);
     }
 
     fn after(&mut self) {
@@ -128,7 +129,9 @@ impl Io for Platform<'_> {
     }
 
     fn nanoseconds(&mut self, count: u64) -> u64 {
-        self.time.at(count, self.host).0
+        let now = self.time.at(count, self.board.timers.next(), self.interrupt, self.host);
+        self.leave |= self.time.mode == ClockMode::Host && now >= self.deadline;
+        now.0
     }
 
     fn apic_base(&mut self, value: Option<u64>) -> u64 {

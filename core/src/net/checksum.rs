@@ -6,6 +6,14 @@
 use super::{Octets, be16};
 
 /// The one's complement sum of `bytes`, taken as big-endian words (an odd last byte is a high byte).
+///
+/// ```
+/// use nomad86::net::checksum::sum;
+///
+/// // The header of an IPv4 packet, its own checksum included, sums to all ones.
+/// let header = [0x45, 0, 0, 0x54, 0, 0, 0, 0, 64, 1, 0xF6, 0xA5, 192, 0, 2, 1, 192, 0, 2, 2];
+/// assert_eq!(sum(&header), 0xFFFF);
+/// ```
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u16 {
     let mut total = 0u64;

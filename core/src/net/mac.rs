@@ -6,6 +6,17 @@ use core::fmt;
 use core::str::FromStr;
 
 /// A MAC address, first byte on the wire first.
+///
+/// ```
+/// use nomad86::net::MacAddress;
+///
+/// let mac: MacAddress = "52:54:00:12:34:56".parse()?;
+/// assert!(mac.is_unicast() && !mac.is_multicast());
+/// assert_eq!(mac.to_string(), "52:54:00:12:34:56");
+/// // One that no vendor has given to anybody.
+/// assert!(MacAddress::from_random(0x1234_5678_9ABC_DEF0).is_local());
+/// # Ok::<(), nomad86::net::ParseMacError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MacAddress(pub [u8; 6]);
 

@@ -4,6 +4,14 @@ use core::fmt;
 use core::str::FromStr;
 
 /// What becomes of a network card's address when a machine is restored.
+///
+/// ```
+/// use nomad86::net::MacPolicy;
+///
+/// // The names that v86's users know are read too.
+/// assert_eq!("mac_address_translation".parse(), Ok(MacPolicy::Translate));
+/// assert_eq!(MacPolicy::default().to_string(), "randomise");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum MacPolicy {
     /// The card gets a new address on both sides; the guest learns of it when its driver loads again.

@@ -22,6 +22,22 @@ pub struct Counters {
 }
 
 /// A network card's translator.
+///
+/// ```
+/// use nomad86::net::{MacAddress, MacPair, Translator};
+///
+/// let guest = MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
+/// let wire = MacAddress([0x02, 0xAB, 0xCD, 0xEF, 1, 2]);
+/// let mut translator = Translator::new(MacPair { guest, wire });
+/// let mut frame = [0; 60];
+/// frame[..6].fill(0xFF);
+/// frame[6..12].copy_from_slice(&guest.0);
+/// translator.outbound(&mut frame);
+/// assert_eq!(frame[6..12], wire.0);
+/// // A relay that sends it back is not heard.
+/// assert!(!translator.inbound(&mut frame));
+/// assert_eq!(translator.counters().reflected, 1);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Translator {
     macs: MacPair,

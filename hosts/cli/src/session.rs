@@ -201,14 +201,17 @@ impl Session {
 
     /// Sleeps while the machine has nothing to do, until something happens.
     fn rest(&self, exit: Exit) {
+        let now = self.machine.now();
+        let left_till = |until: nomad86::time::Instant| Duration::from_nanos(until.since(now)).min(NAP);
+        let sound = self.machine.next_sound().filter(|_| !self.paused);
         let mut pause = match exit {
-            Exit::Idle { until } => Duration::from_nanos(until.since(self.machine.now())).min(NAP),
-            Exit::Halted => NAP,
+            Exit::Idle { until } => left_till(until),
+            Exit::Halted => sound.map_or(NAP, left_till),
             _ => Duration::ZERO,
         };
         if self.paced {
-            let ahead = Duration::from_nanos(self.machine.now().0).saturating_sub(self.begun.elapsed());
-            pause = if exit == Exit::Halted { NAP } else { ahead };
+            let ahead = Duration::from_nanos(now.0).saturating_sub(self.begun.elapsed());
+            pause = if exit == Exit::Halted { pause } else { ahead };
         }
         if let Some(screen) = &self.screen {
             pause = pause.min(screen.patience());

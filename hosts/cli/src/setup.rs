@@ -1,7 +1,7 @@
 //! From options to a machine and the world around it.
 
 use crate::args::run::RunArgs;
-use crate::args::values::{Device, DisplaySpec, Engine, Graphics, RtcBase, SerialSpec};
+use crate::args::values::{Device, DisplaySpec, Engine, Graphics, RtcBase, SerialSpec, WindowUse};
 use crate::lines::End;
 use crate::network::{self, Cables};
 use crate::outcome::Failure;
@@ -11,6 +11,7 @@ use crate::state::Saver;
 use crate::{disk, files, firmware, sandbox, state};
 use nomad86::config::{BootDevice, ClockMode, Config, Kernel};
 use nomad86::host::Host;
+use nomad86::jit::Windows;
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
 use nomad86_host::clock::{HostClock, wall};
@@ -207,17 +208,17 @@ pub(crate) fn build(mut plan: Plan) -> Result<Session, Failure> {
         state::adopt_disks(&mut plan, &path)?;
     }
     let (drives, written) = disk::open(&plan.disks, plan.args.snapshot, &mut config)?;
+    let mut windows = None;
     let mut machine = match plan.args.restore.clone() {
-        Some(path) => state::restore(&mut plan, config, &path, &written)?,
+        Some(path) => state::restore(&mut plan, config, &path, &written, &mut windows)?,
         None => {
-            let memory = GuestMemory::allocate(config.memory_needed())
-                .map_err(|error| Failure::configuration(error.to_string()))?;
+            let memory = memory(&plan.args, config.memory_needed(), &mut windows)?;
             Machine::new(config, memory).map_err(|error| Failure::configuration(error.to_string()))?
         }
     };
     let args = &plan.args;
     let clock = machine.config().clock;
-    recompile(&mut machine, args);
+    recompile(&mut machine, args, windows);
     if args.sandbox {
         // Before the first thread: what is forbidden to one is forbidden to those that it starts.
         sandbox::files(&plan)?;
@@ -288,9 +289,27 @@ fn window(host: &mut Host, input: &InputQueue) -> Result<Box<dyn nomad86_host::s
     Ok(Box::new(window))
 }
 
+/// Memory for a machine, with windows for translated code where they are wanted and the host has them.
+pub(crate) fn memory(
+    args: &RunArgs,
+    needed: usize,
+    windows: &mut Option<Box<dyn Windows>>,
+) -> Result<GuestMemory, Failure> {
+    let wanted = args.engine != Some(Engine::Interpreter) && args.windows != Some(WindowUse::Off);
+    let memory = if wanted {
+        nomad86_host::window::allocate(needed).map(|(memory, found)| {
+            *windows = found;
+            memory
+        })
+    } else {
+        GuestMemory::allocate(needed)
+    };
+    memory.map_err(|error| Failure::configuration(error.to_string()))
+}
+
 /// Gives the machine its recompiler: by default wherever there is one. Without executable memory the machine
 /// goes on interpreting, and says so.
-fn recompile(machine: &mut Machine, args: &RunArgs) {
+fn recompile(machine: &mut Machine, args: &RunArgs, windows: Option<Box<dyn Windows>>) {
     const CODE: usize = 64 << 20;
     let asked = args.engine == Some(Engine::Recompiler);
     if args.engine == Some(Engine::Interpreter) || !asked && !cfg!(target_arch = "x86_64") {
@@ -308,6 +327,10 @@ fn recompile(machine: &mut Machine, args: &RunArgs) {
             "nomad86: no executable memory for translated code ({}); the machine interprets, several times slower",
             files::reason(&error)
         ),
+    }
+    let used = windows.is_some_and(|windows| machine.use_windows(windows));
+    if !used && args.windows == Some(WindowUse::On) {
+        eprintln!("nomad86: --windows on: this host has none; translated code looks each address up");
     }
     if let Some(jit) = &mut machine.jit
         && args.stats

@@ -5,11 +5,11 @@ mod disks;
 use crate::args::snapshot::Snapshot;
 use crate::disk;
 use crate::outcome::{Failure, Outcome};
-use crate::setup::Plan;
+use crate::setup::{self, Plan};
 use nomad86::config::Config;
 use nomad86::host::Host;
+use nomad86::jit::Windows;
 use nomad86::machine::{Machine, Removable};
-use nomad86::memory::GuestMemory;
 use nomad86::net::{MacAddress, MacPolicy};
 use nomad86::snapshot::{self, RestoreOptions, Restored, Tag};
 use nomad86_host::disk::{DriveSpec, Layout, Written};
@@ -43,14 +43,14 @@ pub(crate) fn restore(
     options: Config,
     path: &Path,
     written: &[Written; 6],
+    windows: &mut Option<Box<dyn Windows>>,
 ) -> Result<Machine, Failure> {
     let mut image = Image::open(path).map_err(wrong)?;
     image.read(|image| disks::load_written(image, written)).map_err(wrong)?;
     let mut config = image.read(snapshot::config).map_err(wrong)?;
     adopt(plan, options, &mut config);
     attach(plan, &config, path)?;
-    let memory = GuestMemory::allocate(config.memory_needed())
-        .map_err(|error| Failure::configuration(error.to_string()))?;
+    let memory = setup::memory(&plan.args, config.memory_needed(), windows)?;
     let mac = policy(plan);
     let seed = plan.args.seed.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
     let Restored { mut machine, unknown, missing } = image

@@ -23,6 +23,7 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
     line("instructions a second", (cpu.count as f64 / seconds.max(1e-9)) as u64);
     line("virtual microseconds", machine.now().0 / 1000);
     line("host microseconds", elapsed.as_micros() as u64);
+    line("microseconds of the host's not made up for", machine.time_given_up() / 1000);
     let runs = &machine.runs;
     line("runs of instructions to a deadline", runs.deadlines);
     line("runs of instructions left for an event", runs.events);
@@ -52,6 +53,20 @@ pub(crate) fn text(machine: &Machine, elapsed: Duration) -> String {
         line("jumps linked", jit.linked);
         line("entry points not in the table", jit.lookups_missed);
         line("exits at an instruction", jit.interpreted);
+        if let Some(windows) = cpu.windows() {
+            let w = windows.stats;
+            line("windows made", w.made);
+            line("windows given up", w.dropped);
+            line("of these, since they cost more than they gained", w.costly);
+            line("instructions of users with a window", w.instructions);
+            line("pages shown in windows", w.mapped);
+            line("mappings made for them", w.mappings);
+            line("pages taken away again", w.unmapped);
+            line("page tables looked at again", w.synced);
+            line("faults of accesses through windows", w.faults);
+            line("of these, shown afterwards", w.shown);
+            line("instructions that windows are in vain for", jit.denied);
+        }
         for (name, count) in ranking(recompiler) {
             line(&format!("  of these, {name}"), count);
         }

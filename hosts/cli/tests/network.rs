@@ -3,8 +3,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// The exit code of `--timeout`.
@@ -12,13 +13,16 @@ const TIMEOUT: i32 = 8;
 /// The exit code of options that cannot be used.
 const CONFIGURATION: i32 = 2;
 
-/// A BIOS that waits for ever.
-fn bios() -> PathBuf {
-    let path = std::env::temp_dir().join(format!("nomad86-network-{}.bin", std::process::id()));
-    let mut image = vec![0xFF; 0x1_0000];
-    image[0xFFF0..0xFFF4].copy_from_slice(&[0xFB, 0xF4, 0xEB, 0xFC]); // sti; hlt; jmp
-    std::fs::write(&path, image).unwrap();
-    path
+/// A BIOS that waits for ever; written once, while other tests' machines read it.
+fn bios() -> &'static Path {
+    static BIOS: LazyLock<PathBuf> = LazyLock::new(|| {
+        let path = std::env::temp_dir().join(format!("nomad86-network-{}.bin", std::process::id()));
+        let mut image = vec![0xFF; 0x1_0000];
+        image[0xFFF0..0xFFF4].copy_from_slice(&[0xFB, 0xF4, 0xEB, 0xFC]); // sti; hlt; jmp
+        std::fs::write(&path, image).unwrap();
+        path
+    });
+    &BIOS
 }
 
 fn run(seconds: u32, options: &[&str]) -> Command {

@@ -60,6 +60,7 @@ const CASES: &[(&str, &str)] = &[
     ("-m", "--memory"),
     ("-cpu z80", "--cpu"),
     ("-engine kvm", "--engine"),
+    ("-windows perhaps", "--windows"),
     ("-jit-threshold 70000", "--jit-threshold"),
     ("-code-cache 1", "--code-cache"),
     ("-code-cache 3M", "from 4 to 1024"),

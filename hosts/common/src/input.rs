@@ -22,6 +22,18 @@ struct Queue {
 }
 
 /// A queue of events: the clone in [`nomad86::host::Host`] is the machine's, the other the embedder's.
+///
+/// ```
+/// use nomad86::host::Input;
+/// use nomad86_host::input::{InputQueue, chord_named};
+///
+/// let queue = InputQueue::default();
+/// let mut machines = queue.clone();
+/// queue.chord(&chord_named("ctrl-alt-delete").ok_or("no such keys")?);
+/// assert_eq!(queue.waiting(), 6);
+/// assert!(machines.next().is_some());
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct InputQueue(Rc<RefCell<Queue>>);
 

@@ -17,3 +17,4 @@ pub mod render;
 pub mod screen;
 pub mod screenshot;
 pub mod state;
+pub mod window;

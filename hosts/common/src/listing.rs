@@ -14,6 +14,15 @@ use std::io;
 pub const CODE_AT: u32 = 0x1_0000;
 
 /// The guest's instructions of a block that begins at `eip`, a line each.
+///
+/// ```
+/// use nomad86::isa::decode::{Features, decode};
+///
+/// let inst = decode(&[0x01, 0xD8], true, Features::ALL)?;
+/// let text = nomad86_host::listing::guest(&[inst], 0x1000);
+/// assert!(text.starts_with("00001000  add eax, ebx"), "{text}");
+/// # Ok::<(), nomad86::isa::decode::DecodeError>(())
+/// ```
 #[must_use]
 pub fn guest(insts: &[Inst], eip: u32) -> String {
     let mut text = String::new();

@@ -8,6 +8,7 @@ use nomad86::machine::{Exit, Machine};
 use nomad86::memory::{GuestMemory, PAGE};
 use nomad86::time::Duration;
 use nomad86_host::code::DualMapping;
+use nomad86_host::window;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -61,7 +62,12 @@ impl Run {
     /// # Panics
     /// When the configuration is none.
     pub fn new(config: Config, heat: Option<u16>) -> std::io::Result<Self> {
-        let memory = GuestMemory::allocate(config.memory_needed()).map_err(std::io::Error::other)?;
+        let needed = config.memory_needed();
+        let (memory, windows) = match heat {
+            Some(_) => window::allocate(needed),
+            None => GuestMemory::allocate(needed).map(|memory| (memory, None)),
+        }
+        .map_err(std::io::Error::other)?;
         let mut machine = Machine::new(config, memory).expect("the configuration is sound");
         if let Some(heat) = heat {
             if !machine.use_jit(Box::new(DualMapping::new(64 << 20)?), true) {
@@ -69,6 +75,12 @@ impl Run {
             }
             if let Some(jit) = &mut machine.jit {
                 jit.set_threshold(heat);
+            }
+            if windows.is_some_and(|windows| machine.use_windows(windows))
+                && let Some(windows) = machine.cpu.windows_mut()
+            {
+                // Every address space gets one.
+                windows.set_threshold(0);
             }
         }
         let log = Log::default();

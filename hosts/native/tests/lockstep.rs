@@ -4,6 +4,7 @@
 //! program's seed (the others follow by one), `NOMAD86_LOCKSTEP_PROGRAMS` a number of programs instead.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+use nomad86::cpu::windows::WindowStats;
 use nomad86_native::bench;
 use nomad86_native::lockstep::faults::Forced;
 use nomad86_native::lockstep::program::{Handlers, Program, Rows};
@@ -24,7 +25,7 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
     let programs = bench::count("NOMAD86_LOCKSTEP_PROGRAMS", u64::MAX);
     let first = bench::count("NOMAD86_LOCKSTEP_SEED", 1);
     let (next, translated, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-    let shared = Mutex::new((Counts::default(), Vec::new()));
+    let shared = Mutex::new((Counts::default(), Vec::new(), WindowStats::default()));
     let work = || {
         let rows = [Rows::new(false), Rows::new(true)];
         let mut pair = Lockstep::new().expect("there was one");
@@ -52,11 +53,17 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
                 stop.store(shared.1.len() >= SHOWN, Ordering::Relaxed);
             }
         }
-        shared.lock().unwrap().0.add(&pair.counts);
+        let mut shared = shared.lock().unwrap();
+        shared.0.add(&pair.counts);
+        let windows = pair.windowed();
+        shared.2.made += windows.made;
+        shared.2.instructions += windows.instructions;
+        shared.2.faults += windows.faults;
+        shared.2.shown += windows.shown;
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    let (counts, failures) = shared.into_inner().unwrap();
+    let (counts, failures, windows) = shared.into_inner().unwrap();
     for failure in failures.iter().take(SHOWN) {
         println!("{failure}");
     }
@@ -71,6 +78,7 @@ fn random_programs_run_the_same_on_interpreter_and_recompiler() {
         failures.len(),
         counts.open
     );
+    println!("{windows:?}");
     assert!(failures.is_empty());
     assert!(counts.open <= counts.programs / 1000);
     assert!(programs != u64::MAX || counts.blocks >= blocks);

@@ -152,6 +152,10 @@ fn program(seed: u64) -> Program {
     program
 }
 
+/// Programs that something was wrong with, run every time: flags dropped behind a return, with REP MOVS, where an
+/// interrupt may come, before what overwrites them.
+const FOUND: [u64; 1] = [18_000];
+
 #[test]
 fn hot_loops_are_the_same_on_both() {
     let mut pair = match Lockstep::new() {
@@ -161,7 +165,7 @@ fn hot_loops_are_the_same_on_both() {
     let loops = bench::count("NOMAD86_LOOPS", if bench::in_ci() { 20_000 } else { 3_000 });
     let first = bench::count("NOMAD86_LOOPS_SEED", 1);
     let mut failures = 0;
-    for seed in first..first + loops {
+    for seed in FOUND.into_iter().chain(first..first + loops) {
         let program = program(seed);
         let disturbances =
             if seed % 3 == 0 { Disturbances::NONE } else { Disturbances { dma: false, ..Disturbances::ALL } };

@@ -117,7 +117,6 @@ export class Engine {
             bytes.length = 0;
             this.post({ type: "line", line, data }, [data.buffer]);
         }
-        this.runner.sounding = this.sound.length > 0;
         if (this.sound.length) {
             const frames = this.sound;
             this.sound = [];

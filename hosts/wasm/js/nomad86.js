@@ -317,7 +317,15 @@ let compiled = new Map();
 function wasm(options, progress) {
     const url = options.wasm_path ?? new URL("../nomad86.wasm", import.meta.url).href;
     if (!compiled.has(url)) {
-        const module = loadBytes("wasm_path", { url }, progress).then((bytes) => WebAssembly.compile(bytes));
+        const module = loadBytes("wasm_path", { url }, progress).then((bytes) =>
+            WebAssembly.compile(bytes).catch((error) => {
+                throw new Error(
+                    `wasm_path: ${url} is no WebAssembly that can be compiled here (${error.message}): it must be ` +
+                        "nomad86.wasm, and the browser one with tail calls: Chromium 112, Firefox 121, Safari 18.2, " +
+                        "Node.js 20 or later",
+                );
+            }),
+        );
         module.catch(() => compiled.delete(url));
         compiled.set(url, module);
     }

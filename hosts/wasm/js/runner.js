@@ -4,8 +4,6 @@
 const SLICE = 8;
 /** The longest that an idle machine is left alone. */
 const NAP = 1000;
-/** The same when the processor has halted for good, but has left the loudspeaker on. */
-const SOUNDING = 20;
 
 /** Calls back as soon as everything that waits has had its turn. */
 function later(callback) {
@@ -28,7 +26,6 @@ export class Runner {
         this.timer = null;
         this.queued = false;
         this.busy = 0;
-        this.sounding = false;
         this.queue = later(() => this.turn());
     }
 
@@ -69,9 +66,8 @@ export class Runner {
             return;
         }
         if (!this.running) return;
-        // 1: idle. Pauses that timers cannot keep are spent waiting in turns.
-        const halted = this.sounding ? SOUNDING : NAP;
-        const rest = exit === 1 ? this.core.rest() : exit === 5 ? halted : 0;
+        // 1: idle, 5: halted for good. Pauses that timers cannot keep are spent waiting in turns.
+        const rest = exit === 1 || exit === 5 ? this.core.rest() : 0;
         if (rest < 0.5) this.wake();
         else this.sleep(Math.min(rest, NAP));
     }

@@ -20,6 +20,9 @@ use nomad86::memory::GuestMemory;
 use nomad86::net::MacPolicy;
 use nomad86::snapshot::{self, Broken, RestoreOptions, Restored, Sink, Source, Tag};
 
+/// The longest that a machine is left alone whose processor has halted for good, in nanoseconds.
+const NAP: u64 = 1_000_000_000;
+
 /// The image that JavaScript holds, read from its beginning.
 #[derive(Default)]
 struct Image {
@@ -134,24 +137,27 @@ impl Pc {
         match self.machine.run(&mut self.host, budget) {
             Exit::Budget => 0,
             Exit::Idle { until } => {
-                self.rest = Some(until.since(self.machine.now()));
+                // Nobody waits for time that is not the host's.
+                if self.machine.config().clock == ClockMode::Host {
+                    self.rest = Some(until.since(self.machine.now()));
+                }
                 1
             }
             Exit::PowerOff => 2,
             Exit::Reset => 3,
             Exit::TripleFault => 4,
-            Exit::Halted => 5,
+            Exit::Halted => {
+                let sound = self.machine.next_sound().map(|at| at.since(self.machine.now()));
+                self.rest = Some(sound.unwrap_or(NAP));
+                5
+            }
             Exit::Exit(value) => 256 + (value & 0xFF_FFFF) as i32,
         }
     }
 
     /// Milliseconds that the machine can be left alone.
     pub(crate) fn rest(&self) -> f64 {
-        match self.machine.config().clock {
-            // Nobody waits for time that is not the host's.
-            ClockMode::Virtual { .. } => 0.0,
-            ClockMode::Host => self.rest.unwrap_or(0) as f64 / 1e6,
-        }
+        self.rest.unwrap_or(0) as f64 / 1e6
     }
 
     /// The time until the next [`Self::run`] does not count.

@@ -150,6 +150,8 @@ test("options that cannot be are told by name", async () => {
     assert.match(await reason({ network_relay_url: "http://x/" }), /network_relay_url: 'http:\/\/x\/'/);
     assert.match(await reason({ net_device: { type: "e1000e" } }), /there is no card 'e1000e'/);
     assert.match(await reason({ net_device: { mac: "1:2" } }), /net_device.mac: '1:2'/);
+    const no_module = new URL("../package.json", import.meta.url).pathname;
+    assert.match(await reason({ wasm_path: no_module }), /^wasm_path: .*package.json is no WebAssembly .* tail calls/);
     const both = { preserve_mac_from_state_image: true, mac_address_translation: true };
     assert.match(await reason(both), /exclude each other/);
 });

@@ -29,7 +29,7 @@ test("case_86_throttled: a throttled tab makes up for little, and the clock of t
     };
     // The guest catches up with its host in small steps: how far it is behind once it has had time for that.
     const behind = () => {
-        for (let n = 0; n < 200; n++) step(0);
+        for (let n = 0; n < 1000; n++) step(0);
         return now - core.stats().milliseconds;
     };
     const first = behind();

@@ -250,7 +250,7 @@ impl Chip {
             self.inbox_head = (self.inbox_head + 1) % INBOX as u16;
             self.inbox_len -= 1;
             let at = self.rx_next;
-            self.receive(byte & self.mask(), 0, at);
+            self.receive(byte, 0, at);
             self.rx_next = at + self.rx_pace();
         }
         if self.timeout_at().is_some_and(|at| at <= now) {
@@ -297,6 +297,8 @@ impl Chip {
         self.timeout = false;
     }
 
+    /// The bits of a character that are on the wire. What comes from and goes to the host is whole bytes all the
+    /// same: there are kernels that write without having set a word length, and after a reset it is 5 bits.
     const fn mask(&self) -> u8 {
         0xFF >> (3 - (self.lcr & 3))
     }
@@ -410,7 +412,7 @@ impl Chip {
     pub(super) fn write(&mut self, register: u16, value: u8, now: Instant) -> Option<u8> {
         match register {
             reg::DATA if self.dlab() => self.divisor = self.divisor & 0xFF00 | u16::from(value),
-            reg::DATA => return self.send(value & self.mask(), now),
+            reg::DATA => return self.send(value, now),
             reg::IER if self.dlab() => self.divisor = self.divisor & 0xFF | u16::from(value) << 8,
             reg::IER => {
                 let enabled = value & !self.ier;
@@ -449,7 +451,7 @@ impl Chip {
         self.thre_pending = false;
         self.thre_armed = true;
         if self.looped() {
-            self.receive(byte, 0, now);
+            self.receive(byte & self.mask(), 0, now);
             return None;
         }
         Some(byte)

@@ -99,6 +99,21 @@ fn a_boot_loader_prints_by_polling() {
 }
 
 #[test]
+fn a_kernel_that_sets_up_nothing_is_read_and_reads_all_the_same() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.get(3), 0, "5 bits");
+    rig.out(0, b'K');
+    rig.typed(b"k");
+    rig.board.now += 1_000_000;
+    assert_eq!((rig.get(5) & 1, rig.get(0)), (1, b'k'));
+    assert_eq!(rig.line.0.lock().unwrap().0, b"K");
+    // The chip itself has a wire of 5 bits.
+    rig.out(4, 0x10);
+    rig.out(0, b'K');
+    assert_eq!(rig.get(0), b'K' & 0x1F);
+}
+
+#[test]
 fn drivers_find_a_16550a() {
     let mut rig = Rig::new();
     rig.out(7, 0xA5);

@@ -1,6 +1,8 @@
 //! Near branches.
 
+use super::again::Again;
 use super::*;
+use crate::jit::entries::JUMPS;
 use crate::jit::trace::Successors;
 
 impl Emitter<'_> {
@@ -46,9 +48,12 @@ impl Emitter<'_> {
                 none
             }
             L::Return => {
-                let release = if row.operands[0] == Operand::Iw { 4 + i.imm as i32 } else { 4 };
+                let release = again::released(i);
                 if let Some(rm) = self.planned(i, p, 0) {
                     self.asm.modrm(4, 0x8B, R8, rm);
+                } else if self.in_window(p) {
+                    let slow = self.asm.label();
+                    self.branch_through(p, slow, 0x8B, R8, Self::window_stack(ESP, 0));
                 } else {
                     self.clobber_flags(p.live);
                     let slow = self.asm.label();
@@ -59,7 +64,7 @@ impl Emitter<'_> {
                 }
                 self.asm.lea(ESP, Some(ESP), None, release);
                 match on {
-                    Some(on) => self.follow(on),
+                    Some(on) => self.follow(on, self.again(p.index, release, on.live)),
                     None => self.indirect(),
                 }
                 none
@@ -91,42 +96,58 @@ impl Emitter<'_> {
     /// to looks itself whether it is meant.
     pub(super) fn indirect(&mut self) {
         self.keep_flags(OSZAPC);
-        let jumps = self.o.jumps;
-        self.asm.modrm(8, 0x8B, R10, Rm::Field(jumps));
-        dynasm!(self.asm ; .arch x64 ; movzx r9d, r8w ; jmp QWORD [r10 + r9 * 8]);
+        self.jump_by_table();
     }
 
-    /// On in the trace, if that is where the address in r8d leads.
-    fn follow(&mut self, on: Return) {
+    /// To the address in r8d, with flags in memory.
+    fn jump_by_table(&mut self) {
+        let jumps = self.o.jumps;
+        self.asm.modrm(8, 0x8B, R10, Rm::Field(jumps));
+        dynasm!(self.asm ; .arch x64 ; mov r9d, r8d ; and r9d, (JUMPS - 1) as i32 ; jmp QWORD [r10 + r9 * 8]);
+    }
+
+    /// On in the trace, if that is where the address in r8d leads. With `again`, flags are needed only where it is not.
+    fn follow(&mut self, on: Return, again: Option<Again>) {
         let from = self.asm.label();
-        self.clobber_flags(OSZAPC);
+        match again {
+            Some(_) => self.flags = Where::default(),
+            None => self.clobber_flags(OSZAPC),
+        }
         self.linear(R9, on.to);
         dynasm!(self.asm ; .arch x64 ; cmp r8d, r9d);
         self.asm.jcc(5, from);
-        self.astray.push(Astray { from, rest: on.rest });
+        self.astray.push(Astray { from, rest: on.rest, again });
     }
 
     /// Ways out of returns that lead elsewhere.
     pub(in crate::jit) fn ways_astray(&mut self) {
-        let (jumps, aside) = (self.o.jumps, self.o.aside);
+        let aside = self.o.aside;
         for n in 0..self.astray.len() {
-            let Astray { from, rest } = self.astray[n];
+            let Astray { from, rest, again } = self.astray[n];
             self.asm.bind(from);
+            if let Some(again) = again {
+                self.make_again(again);
+                self.save_flags();
+            }
             if self.plan.rounds {
                 dynasm!(self.asm ; .arch x64 ; add r13, [r14 + aside]);
             }
             if rest != 0 {
                 self.asm.lea_wide(13, 13, rest as i32);
             }
-            self.asm.modrm(8, 0x8B, R10, Rm::Field(jumps));
-            dynasm!(self.asm ; .arch x64 ; movzx r9d, r8w ; jmp QWORD [r10 + r9 * 8]);
+            self.jump_by_table();
         }
     }
 
     /// The slow way of a branch that the interpreter then does as a whole.
     pub(super) fn slow_end(&mut self, p: Place, slow: Label) {
+        self.slow_end_from(p, slow, false);
+    }
+
+    /// The same; with `save`, flags that are needed are in RFLAGS alone.
+    pub(super) fn slow_end_from(&mut self, p: Place, slow: Label, save: bool) {
         let site = self.site(p, p.live & OSZAPC != 0, false, true);
-        self.cold.push(Cold::Slow { from: slow, next: slow, site, restore: false, again: None });
+        self.cold.push(Cold::Slow { from: slow, next: slow, site, save, restore: false, again: None });
     }
 
     /// A jump on (E)CX = 0, which no condition code tells.
@@ -154,6 +175,12 @@ impl Emitter<'_> {
             self.asm.modrm(4, 0x8B, R8, rm);
             return;
         }
+        if self.windowed(i, p) {
+            let slow = self.asm.label();
+            let rm = self.window_operand(i, p.live, 4, false, slow);
+            self.branch_through(p, slow, 0x8B, R8, rm);
+            return;
+        }
         self.clobber_flags(p.live);
         let slow = self.asm.label();
         self.address(i, 4, false, slow);
@@ -167,6 +194,13 @@ impl Emitter<'_> {
         if let Some(rm) = self.planned(i, p, 1) {
             self.eip(R11, next);
             self.asm.modrm(4, 0x89, R11, rm);
+            self.asm.lea(ESP, Some(ESP), None, -4);
+            return;
+        }
+        if self.in_window(p) {
+            let slow = self.asm.label();
+            self.eip(R11, next);
+            self.branch_through(p, slow, 0x89, R11, Self::window_stack(ESP, -4));
             self.asm.lea(ESP, Some(ESP), None, -4);
             return;
         }

@@ -62,7 +62,8 @@ impl Emitter<'_> {
     pub(super) fn same(&mut self, i: &Inst, p: Place) -> Option<Done> {
         let row = i.row();
         let files = row.state;
-        if files == 0 || !self.host.has(row.feature) || self.precise && Self::varies(row) && !self.amd {
+        let exact = !row.is_transcendental() && (self.amd || !Self::varies(row));
+        if files == 0 || !self.host.has(row.feature) || self.precise && !exact {
             return None;
         }
         self.load_files(i, p, files);
@@ -71,7 +72,8 @@ impl Emitter<'_> {
             return Some(self.load_control(i, p));
         }
         if i.is_memory() {
-            self.with_cell(i, p, row.memory()?, write, |s, rm, _| {
+            let window = self.windowed(i, p);
+            self.with_operand(i, p, row.memory()?, (write, window), |s, rm, _| {
                 s.own_encoding(i, rm);
                 s.note_operand(i, rm);
             });
@@ -108,8 +110,10 @@ impl Emitter<'_> {
         if !Self::has_pointers(i.row()) {
             return;
         }
-        if let Rm::Shared { base, disp, .. } = rm {
-            self.asm.lea(R8, Some(base), None, disp);
+        match rm {
+            Rm::Shared { base, disp, .. } => self.asm.lea(R8, Some(base), None, disp),
+            Rm::Window { base, index, disp } => self.asm.lea(R8, base, index, disp),
+            _ => {}
         }
         if !mode::is_flat(self.mode, i.segment) {
             let base = self.o.segment(i.segment) + self.o.base;
@@ -150,7 +154,7 @@ impl Emitter<'_> {
     /// FLDCW, if all exceptions stay masked.
     fn load_control(&mut self, i: &Inst, p: Place) -> Done {
         let scratch = self.o.scratch;
-        self.with_cell(i, p, (2, false), false, |s, rm, slow| {
+        self.with_operand(i, p, (2, false), (false, false), |s, rm, slow| {
             s.asm.modrm(4, 0x0FB7, R8, rm);
             dynasm!(s.asm ; .arch x64
                 ; mov r9d, r8d

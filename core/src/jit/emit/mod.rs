@@ -1,6 +1,7 @@
 //! Lowering: one decoded instruction to host code. Each chapter has a file; which emitter serves an instruction
 //! is said by its row ([`Lowering`]).
 
+mod again;
 mod alu;
 mod branch;
 pub(super) mod flags;
@@ -12,8 +13,10 @@ mod segment;
 mod stack;
 pub(super) mod string;
 mod system;
+mod window;
 
 pub(super) use fp::Files;
+pub(super) use window::Through;
 
 use super::asm::{Asm, Label, Rm, host};
 use super::fp::BEHIND;
@@ -95,7 +98,8 @@ pub(super) enum Cold {
     Mixed { from: Label, back: Label, slow: Label, size: u8 },
     /// The interpreter executes the instruction; then on at `next`, unless what was looked up is to be looked up
     /// again.
-    Slow { from: Label, next: Label, site: u32, restore: bool, again: Option<u32> },
+    /// With `save`, flags are needed and in RFLAGS alone.
+    Slow { from: Label, next: Label, site: u32, save: bool, restore: bool, again: Option<u32> },
     /// Register files are loaded for the instruction.
     Load { from: Label, back: Label, site: u32, files: u8 },
     /// Accesses that were to share a lookup cannot, from this instruction on; pointers that are not noted yet.
@@ -123,6 +127,8 @@ pub(super) struct Return {
     pub(super) to: i32,
     /// Instructions of the budget that are given back when it is not to there.
     pub(super) rest: u32,
+    /// Flags that are needed there.
+    pub(super) live: Flags,
 }
 
 /// A way out to the address in r8d, with flags in memory.
@@ -130,6 +136,8 @@ pub(super) struct Astray {
     pub(super) from: Label,
     /// Instructions of the budget that are given back.
     pub(super) rest: u32,
+    /// How flags are made that are nowhere.
+    pub(super) again: Option<again::Again>,
 }
 
 /// A direct jump to another block.
@@ -207,6 +215,9 @@ pub(super) struct Emitter<'a> {
     /// Ways out for want of it, whose links come first.
     pub(super) alone: &'a mut Vec<Alone>,
     pub(super) first_link: usize,
+    /// Accesses through the window, and by block the instructions that do not go there, a bit each.
+    pub(super) through: &'a mut Vec<Through>,
+    pub(super) denied: &'a [u64],
     /// Every flag is needed everywhere.
     pub(super) precise: bool,
     /// Where the flags are.
@@ -263,12 +274,17 @@ impl Emitter<'_> {
 
     /// The slow way of an instruction whose fast way has just been emitted: the interpreter, then behind it.
     fn slow_way(&mut self, i: &Inst, p: Place, slow: Label) {
+        self.slow_way_from(i, p, slow, false);
+    }
+
+    /// The same; with `save`, flags that are needed before it are in RFLAGS alone.
+    fn slow_way_from(&mut self, i: &Inst, p: Place, slow: Label, save: bool) {
         let next = self.asm.label();
         self.asm.bind(next);
         let site = self.site(p, self.before(i, p) != 0, p.live & OSZAPC != 0, false);
         let restore = p.live & OSZAPC != 0 && self.flags.host;
         let again = (self.looked_up != 0).then_some(p.index);
-        self.cold.push(Cold::Slow { from: slow, next, site, restore, again });
+        self.cold.push(Cold::Slow { from: slow, next, site, save, restore, again });
     }
 
     /// Lowers an instruction that is not a branch.
@@ -434,8 +450,11 @@ impl Emitter<'_> {
                     self.asm.bind(from);
                     self.alone(index, files);
                 }
-                Cold::Slow { from, next, site, restore, again } => {
+                Cold::Slow { from, next, site, save, restore, again } => {
                     self.asm.bind(from);
+                    if save {
+                        self.save_flags();
+                    }
                     self.take_up();
                     self.asm.mov_imm(R11, site);
                     self.asm.call_outside(self.thunks.interpret);

@@ -83,7 +83,7 @@ impl Emitter<'_> {
     }
 
     /// Emits `body` with the memory operand checked, around the slow way; `body` gets the r/m. The flags are in
-    /// RFLAGS when `body` runs if it needs them.
+    /// RFLAGS when `body` runs if it needs them. It changes nothing of the guest's before its last access.
     pub(super) fn with_memory(
         &mut self,
         i: &Inst,
@@ -92,36 +92,19 @@ impl Emitter<'_> {
         write: bool,
         body: impl FnOnce(&mut Self, Rm),
     ) -> Done {
-        let needed = self.before(i, p);
-        let (reads, writes) = flags::effects(i);
-        if let Some(rm) = self.planned(i, p, 0) {
-            if reads | writes != 0 {
-                self.host_flags(needed);
-            }
-            body(self, rm);
-            return Done::Next;
-        }
-        let slow = self.asm.label();
-        self.clobber_flags(needed);
-        self.address(i, size, write, slow);
-        self.check(size, write, slow);
-        if reads | writes != 0 {
-            self.host_flags(needed);
-        }
-        body(self, Rm::Guest);
-        self.flags_done(i);
-        self.slow_way(i, p, slow);
-        Done::Next
+        let window = self.windowed(i, p);
+        self.with_operand(i, p, (size, false), (write, window), |s, rm, _| body(s, rm))
     }
 
-    /// As [`Self::with_memory`], for operands that may have to be aligned; `body` also gets the label of the slow
-    /// way. None of these instructions reads flags.
-    pub(super) fn with_cell(
+    /// As [`Self::with_memory`], for operands that may have to be aligned; where `window` is set the host's
+    /// instruction itself tells that they are not. `body` also gets the label of the slow way, which it may jump to
+    /// with the flags in memory.
+    pub(super) fn with_operand(
         &mut self,
         i: &Inst,
         p: Place,
         (size, aligned): (u8, bool),
-        write: bool,
+        (write, window): (bool, bool),
         body: impl FnOnce(&mut Self, Rm, Label),
     ) -> Done {
         let needed = self.before(i, p);
@@ -134,15 +117,24 @@ impl Emitter<'_> {
             body(self, rm, slow);
             return Done::Next;
         }
-        self.clobber_flags(needed);
-        self.address(i, size, write, slow);
-        self.check_aligned(size, aligned, write, slow);
+        let rm = if window {
+            self.window_operand(i, needed, size, write, slow)
+        } else {
+            self.clobber_flags(needed);
+            self.address(i, size, write, slow);
+            self.check_aligned(size, aligned, write, slow);
+            Rm::Guest
+        };
         if reads | writes != 0 {
             self.host_flags(needed);
         }
-        body(self, Rm::Guest, slow);
+        let (start, save) = (self.asm.at(), self.unsaved(needed));
+        body(self, rm, slow);
+        if window {
+            self.note_access(start, p, slow);
+        }
         self.flags_done(i);
-        self.slow_way(i, p, slow);
+        self.slow_way_from(i, p, slow, window && save);
         Done::Next
     }
 
@@ -154,7 +146,7 @@ impl Emitter<'_> {
     /// An instruction with r/m and a register (or digit), opcode for the wide form; the byte form is one less.
     pub(super) fn rm_reg(&mut self, size: u8, opcode: u32, reg: u8, rm: Rm) {
         let opcode = if size == 1 { opcode - 1 } else { opcode };
-        if size == 1 && !matches!(rm, Rm::Reg(_)) && (4..8).contains(&reg) {
+        if size == 1 && !matches!(rm, Rm::Reg(_) | Rm::Window { .. }) && (4..8).contains(&reg) {
             // AH–BH: swapped with AL–BL around the access, since REX is needed for the address.
             let low = reg & 3;
             let mut rm = rm;

@@ -26,6 +26,9 @@ impl Emitter<'_> {
             _ => Pushed::Operand(Self::operand(i, 0)?),
         };
         let memory = source == Pushed::Operand(Opnd::Mem);
+        if size == 4 && if memory { self.windowed(i, p) } else { self.in_window(p) } {
+            return Some(self.push_through(i, p, memory, |s, rm| s.store(source, 4, rm)));
+        }
         let shared = self.planned(i, p, 1);
         let known = !memory || self.plan.access(p.index, 0).is_some();
         if shared.is_none() || !known {
@@ -101,7 +104,12 @@ impl Emitter<'_> {
     pub(super) fn leave(&mut self, i: &Inst, p: Place) -> Option<Done> {
         let size = Self::size(i, 0);
         self.stack_read(i, p, EBP, size, |s, rm| {
-            if s.mode & mode::STACK32 != 0 {
+            if let Rm::Window { .. } = rm {
+                // Nothing changes before the access.
+                s.asm.lea(R8, Some(EBP), None, 4);
+                s.asm.modrm(4, 0x8B, EBP, rm);
+                s.asm.mov(ESP, R8);
+            } else if s.mode & mode::STACK32 != 0 {
                 s.asm.lea(ESP, Some(EBP), None, i32::from(size));
                 s.asm.modrm(size, 0x8B, EBP, rm);
             } else {
@@ -159,6 +167,13 @@ impl Emitter<'_> {
             return Some(Done::Next);
         }
         let slow = self.asm.label();
+        if size == 4 && self.in_window(p) {
+            let (start, save) = (self.asm.at(), self.unsaved(self.before(i, p)));
+            body(self, Self::window_stack(at, 0));
+            self.note_access(start, p, slow);
+            self.slow_way_from(i, p, slow, save);
+            return Some(Done::Next);
+        }
         self.clobber_flags(p.live);
         self.stack_address(at, 0, size, false, slow);
         body(self, Rm::Guest);

@@ -1,7 +1,8 @@
 //! Options of `run` and `demo`.
 
 use super::values::{
-    BootOrder, Clock, CodeSize, Cpu, Device, DisplaySpec, Engine, MemorySize, PostLog, Range, Rtc, SerialSpec,
+    BootOrder, Clock, CodeSize, Cpu, Device, DisplaySpec, Engine, MemorySize, PostLog, Range, Rtc,
+    SerialSpec, WindowUse,
 };
 use clap::Args;
 use nomad86::net::MacPolicy;
@@ -22,6 +23,9 @@ pub(crate) struct RunArgs {
     /// What executes instructions: jit (translated to host code) or interp [default: jit on x86-64]
     #[arg(long, value_name = "ENGINE", help_heading = "Machine", alias = "accel")]
     pub(crate) engine: Option<Engine>,
+    /// Whether translated code sees memory through windows, which the host maps: auto, on or off [default: auto]
+    #[arg(long, value_name = "WHEN", help_heading = "Machine")]
+    pub(crate) windows: Option<WindowUse>,
     /// Translate code that was entered so many times; 0 is at first sight
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub(crate) jit_threshold: Option<u16>,

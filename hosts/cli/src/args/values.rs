@@ -121,6 +121,30 @@ pub(crate) enum Engine {
     Recompiler,
 }
 
+/// When windows are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum WindowUse {
+    /// Where the host has them.
+    #[default]
+    Auto,
+    /// As before, and it is said where the host has none.
+    On,
+    Off,
+}
+
+impl FromStr for WindowUse {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err("expected auto, on or off".to_owned()),
+        }
+    }
+}
+
 impl FromStr for Engine {
     type Err = String;
 

@@ -5,10 +5,10 @@ use super::live::guest;
 use nomad86::config::{Card, CardModel, ClockMode, Config, IdeSlot, Kernel};
 use nomad86::host::{Console, Display, Host, Mode, Network, Rect, Surface};
 use nomad86::machine::{Exit, Machine};
-use nomad86::memory::GuestMemory;
 use nomad86::net::MacAddress;
 use nomad86_host::code::DualMapping;
 use nomad86_host::disk::MemoryDisk;
+use nomad86_host::window;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -103,11 +103,17 @@ fn uses_its_devices(recompiles: bool) {
         cards: vec![Card { model: CardModel::Ne2kPci, mac: MacAddress([0x52, 0x54, 0, 0x12, 0x34, 0x56]) }],
         ..Config::default()
     };
-    let memory = GuestMemory::allocate(config.memory_needed()).unwrap();
+    let (memory, windows) = window::allocate(config.memory_needed()).unwrap();
     let mut machine = Machine::new(config, memory).unwrap();
     if recompiles && !machine.use_jit(Box::new(DualMapping::new(64 << 20).unwrap()), false) {
         eprintln!("SKIPPED: this host has no recompiler");
         return;
+    }
+    if windows.is_some_and(|windows| machine.use_windows(windows))
+        && let Some(windows) = machine.cpu.windows_mut()
+    {
+        // Every address space gets one at once.
+        windows.set_threshold(0);
     }
     let line = Line::new();
     let mut host = Host {

@@ -90,6 +90,11 @@ impl Live {
         Self { child, said, heard: 0, monitor }
     }
 
+    /// Has it go on if it was stopped.
+    pub(crate) fn resume(&self) {
+        let _ = Command::new("kill").args(["-CONT", &self.id().to_string()]).status();
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -111,7 +116,7 @@ impl Live {
                 panic!("{text:?} was not seen ({}): {new}", if ended { "ended" } else { "too late" });
             }
             drop(said);
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_micros(500));
         }
     }
 

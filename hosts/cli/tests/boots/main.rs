@@ -10,6 +10,7 @@
 #![cfg(target_os = "linux")]
 
 mod allocation;
+mod clocks;
 mod cost;
 #[path = "../../../../core/tests/counting/mod.rs"]
 mod counting;
@@ -18,6 +19,7 @@ mod images;
 mod live;
 mod multiboot;
 mod power;
+mod probe;
 mod run;
 mod speed;
 mod swap;

@@ -1,14 +1,12 @@
-//! How a real kernel ends its machine, under both engines.
+//! How a real kernel ends its machine.
 
 use super::live::{Live, PROMPT, guest};
-use super::run::Run;
-
-const ENGINES: [&str; 2] = ["jit", "interp"];
+use super::run::{Run, engines};
 
 #[test]
 fn poweroff_ends_the_program_with_0_and_reboot_begins_again() {
     let Some(guest) = guest() else { return };
-    for engine in ENGINES {
+    for engine in engines("jit") {
         let mut live = Live::guest("power", &guest, &["-m", "128", "-engine", engine]);
         live.say("reboot -f");
         live.wait("nomad86: ready");
@@ -21,7 +19,7 @@ fn poweroff_ends_the_program_with_0_and_reboot_begins_again() {
 #[test]
 fn the_power_button_is_seen_and_no_reboot_ends_instead_of_rebooting() {
     let Some(guest) = guest() else { return };
-    for engine in ENGINES {
+    for engine in engines("jit") {
         // Debian's kernel tells its first process, which switches the machine off.
         let live = Live::guest("button", &guest, &["-m", "128", "-engine", engine]);
         assert_eq!(live.monitor("system_powerdown"), "");
@@ -44,7 +42,7 @@ fn a_triple_fault_is_reported_with_state() {
             .expect("# ")
             .sends("reboot -f\n")
     };
-    for engine in ENGINES {
+    for engine in engines("jit") {
         let said = run("triple", engine, &[]).ends_with(4);
         for word in ["triple fault: the processor has shut down", "EIP", "EAX", "CR0", "CR3"] {
             assert!(said.to_uppercase().contains(&word.to_uppercase()), "{word} is not in: {said}");

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Switch;
-use nomad86::jit::{CodeMemory, Protection, WindowCaps, Windows};
+use nomad86::jit::{Catch, CodeMemory, Protection, WindowCaps, Windows};
 
 /// Less of a region than there is.
 pub struct Little<M>(M, usize);
@@ -32,34 +32,47 @@ unsafe impl<M: CodeMemory> CodeMemory for Little<M> {
 }
 
 /// Windows that refuse mappings while the switch is on.
-pub struct Refusing<W> {
-    windows: W,
+pub struct Refusing {
+    windows: Box<dyn Windows>,
     refuses: Switch,
 }
 
-impl<W: Windows> Refusing<W> {
+impl Refusing {
     /// Wraps windows; the second value makes them refuse.
-    pub fn new(windows: W) -> (Self, Switch) {
+    #[must_use]
+    pub fn new(windows: Box<dyn Windows>) -> (Self, Switch) {
         let refuses = Switch::default();
         (Self { windows, refuses: refuses.clone() }, refuses)
     }
 }
 
 // SAFETY: the address space is that of the windows inside; what is not mapped stays unmapped.
-unsafe impl<W: Windows> Windows for Refusing<W> {
+unsafe impl Windows for Refusing {
     fn caps(&self) -> WindowCaps {
         self.windows.caps()
     }
-    fn base(&self, window: u32) -> *mut u8 {
+    fn backing(&self) -> (*const u8, usize) {
+        self.windows.backing()
+    }
+    fn base(&self, window: u32) -> usize {
         self.windows.base(window)
     }
     fn map(&mut self, window: u32, at: u32, offset: usize, len: usize, protection: Protection) -> bool {
         !self.refuses.is_on() && self.windows.map(window, at, offset, len, protection)
     }
-    fn unmap(&mut self, window: u32, at: u32, len: usize) {
-        self.windows.unmap(window, at, len);
+    fn protect(&mut self, window: u32, at: u32, len: usize, protection: Option<Protection>) -> bool {
+        !self.refuses.is_on() && self.windows.protect(window, at, len, protection)
     }
     fn reset(&mut self, window: u32) {
         self.windows.reset(window);
+    }
+    fn select(&mut self, window: u32) {
+        self.windows.select(window);
+    }
+    fn enter(&mut self, catch: &Catch) {
+        self.windows.enter(catch);
+    }
+    fn leave(&mut self) {
+        self.windows.leave();
     }
 }

@@ -18,6 +18,17 @@ const TRAILER: &str = "TRAILER!!!";
 const BLOCK: usize = 512;
 
 /// An archive in the making. Parent directories must be added before what is in them.
+///
+/// ```
+/// use nomad86_host::guest::cpio::Cpio;
+///
+/// let mut initrd = Cpio::new();
+/// initrd.directory("bin", 0o755);
+/// initrd.file("init", 0o755, b"#!/bin/sh\n");
+/// initrd.link("bin/sh", "/bin/busybox");
+/// let bytes = initrd.finish();
+/// assert!(bytes.starts_with(b"070701"));
+/// ```
 #[derive(Default, Debug)]
 pub struct Cpio {
     bytes: Vec<u8>,

@@ -38,6 +38,16 @@ impl fmt::Debug for Bell {
 }
 
 /// Where a thread sleeps until a bell rings or its time has come.
+///
+/// ```
+/// use nomad86_host::net::bell::Bedside;
+/// use std::time::Duration;
+///
+/// let bedside = Bedside::default();
+/// let bell = bedside.bell();
+/// std::thread::spawn(move || bell.ring());
+/// assert!(bedside.sleep(Duration::from_secs(10)));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Bedside(Arc<(Mutex<bool>, Condvar)>);
 

@@ -26,6 +26,17 @@ pub enum Put {
 }
 
 /// One end or the other of a bounded queue of frames; clones are the same queue.
+///
+/// ```
+/// use nomad86_host::net::{bell::Bell, queue::{FrameQueue, Put}};
+///
+/// let queue = FrameQueue::new(1, Bell::default());
+/// assert_eq!(queue.push(&[1; 60]), Put::Kept);
+/// assert_eq!(queue.offer(&[2; 60]), Put::Refused);
+/// assert_eq!(queue.push(&[3; 60]), Put::Displaced);
+/// let mut buffer = [0; 1522];
+/// assert_eq!(queue.pop(&mut buffer), Some(&[3; 60][..]));
+/// ```
 #[derive(Clone, Debug)]
 pub struct FrameQueue {
     shared: Arc<Shared>,

@@ -25,6 +25,15 @@ const QUEUE: usize = 256;
 const BURST: usize = 256;
 
 /// How bad a network is to be made, in each direction.
+///
+/// ```
+/// use nomad86_host::net::shape::Shape;
+/// use std::time::Duration;
+///
+/// assert!(Shape::default().is_clear());
+/// let satellite = Shape { delay: Duration::from_millis(300), loss: 0.01, ..Shape::default() };
+/// assert!(!satellite.is_clear());
+/// ```
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Shape {
     /// Share of frames that get lost, 0 to 1.

@@ -59,6 +59,17 @@ pub enum Route<P> {
 }
 
 /// The table of a learning switch.
+///
+/// ```
+/// use nomad86_host::net::{Mac, switch::{Route, Rules, Switch}};
+/// use std::time::Instant;
+///
+/// let mut switch = Switch::new(Rules::default());
+/// let (station, now) = (Mac([0x52, 0x54, 0, 1, 2, 3]), Instant::now());
+/// assert_eq!(switch.route(station, "left", now), Route::Flood);
+/// switch.learn(station, "right", now);
+/// assert_eq!(switch.route(station, "left", now), Route::Port("right"));
+/// ```
 #[derive(Debug)]
 pub struct Switch<P> {
     rules: Rules,

@@ -10,12 +10,13 @@ use nomad86::isa::table::ROWS;
 use nomad86::isa::{Operand, Row};
 
 impl Rows {
-    /// Rows of the table; with `exact` also those that leave flags undefined.
+    /// Rows of the table; with `exact` also those that leave flags or their last bit undefined.
     #[must_use]
     pub fn new(exact: bool) -> Self {
         let mut rows =
             Self { integer: Vec::new(), vector: Vec::new(), system: Vec::new(), string: Vec::new() };
-        for row in ROWS.iter().filter(|row| exact || undefined_flags(row, None, 32) & !AF == 0) {
+        let defined = |row: &Row| undefined_flags(row, None, 32) & !AF == 0 && !row.is_transcendental();
+        for row in ROWS.iter().filter(|row| exact || defined(row)) {
             let any = |f: fn(&Operand) -> bool| row.operands.iter().any(f);
             let list = match row.lowering {
                 _ if any(|o| matches!(o, Operand::Xb | Operand::Xv | Operand::Yb | Operand::Yv)) => {

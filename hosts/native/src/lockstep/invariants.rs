@@ -14,7 +14,39 @@ pub fn check(side: &mut Side, jit: &mut Jit, what: &mut Vec<String>) {
     side.cache.drop_overwritten(side.world.memory(), Some(jit));
     translations(side, what);
     mixed(side, what);
+    windows(side, what);
     blocks(side, what);
+}
+
+/// Every page in a window equals a fresh walk of the guest's tables and is the user's; none is writable with a clear
+/// dirty bit, over code or over a table from which windows were filled.
+pub fn windows(side: &mut Side, what: &mut Vec<String>) {
+    let Some(windows) = side.cpu.windows() else { return };
+    let mut entries = Vec::new();
+    windows.visit(side.cpu.cr3, &side.world.memory, |linear, offset, writable| {
+        entries.push((linear, offset, writable));
+    });
+    if side.world.memory.map_changed() {
+        return;
+    }
+    for (linear, offset, writable) in entries {
+        let access = Access { write: writable, user: true, fetch: false };
+        let name = || format!("page of a window for {linear:08x}");
+        let Some(t) = side.cpu.peek_access(linear, access, &mut side.world.memory) else {
+            what.push(format!("{}: a walk faults", name()));
+            continue;
+        };
+        let memory = side.world.memory();
+        if memory.target(t.phys, writable) != Target::Memory(offset) {
+            what.push(format!("{}: not where a walk leads", name()));
+        }
+        if writable && !t.writable {
+            what.push(format!("{}: writable, but the dirty bit is clear", name()));
+        }
+        if writable && memory.flags(offset) & (page::CODE | page::TABLE) != 0 {
+            what.push(format!("{}: writable, but there is code or a table", name()));
+        }
+    }
 }
 
 /// Every live TLB entry equals a fresh walk of the guest's tables; none is writable with a clear dirty bit, or

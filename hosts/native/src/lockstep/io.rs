@@ -4,7 +4,9 @@
 use crate::lockstep::layout::{CODE, CODE_PAGES, PAGE, RAM, ROM};
 use nomad86::board::Width;
 use nomad86::cpu::{Io, event};
-use nomad86::memory::{GuestMemory, Memory, PhysAddr, Target};
+use nomad86::jit::Windows;
+use nomad86::memory::{Memory, PhysAddr, Target};
+use nomad86_host::window;
 
 /// A port whose writes raise an interrupt.
 pub(super) const PORT_INTERRUPT: u16 = 0x21;
@@ -27,6 +29,8 @@ pub struct World {
     pub interrupt: bool,
     /// The loop is to be left.
     pub leave: bool,
+    /// Windows that show the memory, until they are given to a processor.
+    pub windows: Option<Box<dyn Windows>>,
 }
 
 impl World {
@@ -37,11 +41,11 @@ impl World {
     #[must_use]
     pub fn new() -> Self {
         let rom = PAGE as usize;
-        let block = GuestMemory::allocate(RAM as usize + rom).expect("the host has a megabyte");
+        let (block, windows) = window::allocate(RAM as usize + rom).expect("the host has a megabyte");
         let mut memory = Memory::new(block, RAM as usize, 0, rom).expect("the block is as large as asked");
         let place = memory.rom_range().start;
         memory.map(PhysAddr::from(ROM), u64::from(PAGE), Target::Rom(place));
-        Self { memory, accesses: 0, trace: 0, interrupt: false, leave: false }
+        Self { memory, accesses: 0, trace: 0, interrupt: false, leave: false, windows }
     }
 
     /// As it was when it was built, but for the contents of memory.

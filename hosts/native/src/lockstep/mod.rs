@@ -24,9 +24,12 @@ use liveness::live_flags;
 use nomad86::archive::Archive;
 use nomad86::config::CpuModel;
 use nomad86::cpu::block::{BlockCache, CacheSize};
+use nomad86::cpu::windows::WindowStats;
 use nomad86::cpu::{Cpu, Stop};
 use nomad86::jit::Jit;
 use nomad86_host::code::DualMapping;
+use nomad86_host::fault::Switch;
+use nomad86_host::fault::memory::Refusing;
 use program::Program;
 
 /// What the recompiler is put through besides the program.
@@ -189,16 +192,37 @@ impl Lockstep {
         };
         let mut rng = Rng::new(0x5EED);
         let pool = (0..RAM as usize / 8 * 2).flat_map(|_| rng.integer(64).to_le_bytes()).collect();
+        let mut jits = [jit(false)?, jit(true)?];
+        let mut recompiler = Side::new();
+        if let Some(windows) = recompiler.world.windows.take()
+            && recompiler.cpu.use_windows(windows, &mut recompiler.world.memory)
+        {
+            jits.iter_mut().for_each(Jit::use_windows);
+        }
         Ok(Self {
             interpreter: Side::new(),
-            recompiler: Side::new(),
-            jits: [jit(false)?, jit(true)?],
+            recompiler,
+            jits,
             image: vec![0; RAM as usize],
             pool,
             states: [Vec::new(), Vec::new()],
             counts: Counts::default(),
             trace: None,
         })
+    }
+
+    /// Both, with windows that refuse mappings while the switch is on; none on hosts without windows.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn refusing() -> Result<Option<(Self, Switch)>, NoRecompiler> {
+        let mut pair = Self::new()?;
+        let mut side = Side::new();
+        let Some(windows) = side.world.windows.take() else { return Ok(None) };
+        let (windows, switch) = Refusing::new(windows);
+        let used = side.cpu.use_windows(Box::new(windows), &mut side.world.memory);
+        pair.recompiler = side;
+        Ok(used.then_some((pair, switch)))
     }
 
     /// Runs a program to its end on both.
@@ -208,6 +232,7 @@ impl Lockstep {
     pub fn run(&mut self, program: &Program, disturbances: Disturbances) -> Result<(), Difference> {
         let mut rng = Rng::new(program.seed ^ 0xD157_0000);
         self.load(program, &mut rng);
+        self.use_windows(program);
         let mut run = Running { program, disturbances, rng, loose: false, exits: 0, absent: Vec::new() };
         let translated = self.translated();
         let result = run.finish(self);
@@ -220,6 +245,19 @@ impl Lockstep {
             return Ok(());
         }
         result
+    }
+
+    /// Has the user's code see memory through windows, in every other program.
+    fn use_windows(&mut self, program: &Program) {
+        if let Some(windows) = self.recompiler.cpu.windows_mut() {
+            windows.set_threshold(if program.seed & 1 == 0 { 0 } else { u32::MAX });
+        }
+    }
+
+    /// Instructions that ran with a window, faults of accesses through it, pages shown in it.
+    #[must_use]
+    pub fn windowed(&self) -> WindowStats {
+        self.recompiler.cpu.windows().map(|windows| windows.stats).unwrap_or_default()
     }
 
     /// Whether an instruction was decoded that leaves flags undefined. Where flags need not be exact they then
@@ -265,6 +303,7 @@ impl Lockstep {
     /// What a fault changed.
     pub fn force_faults(&mut self, program: &Program, done: &mut faults::Forced) -> Result<(), Vec<String>> {
         self.prepare(program, &mut Rng::new(program.seed));
+        self.use_windows(program);
         let jit = &mut self.jits[1];
         faults::run(&mut self.recompiler, jit, program, &self.image, done)
     }
@@ -426,7 +465,7 @@ impl Running<'_> {
         pair.recompiler.interrupt(vector) && alive
     }
 
-    /// Makes a page not present, or gives one back.
+    /// Makes a page not present, read-only or another one, or gives one back as it was.
     fn change_page(&mut self, pair: &mut Lockstep, place: u32) {
         let pages = &self.program.pages;
         let (linear, entry) = match self.absent.pop() {
@@ -437,12 +476,24 @@ impl Running<'_> {
                 let bytes = &pair.interpreter.ram()[at..at + 4];
                 let entry = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
                 self.absent.push((linear, entry));
-                (linear, entry & !1)
+                let changed = match place >> 24 & 7 {
+                    0..4 => entry & !1,
+                    4..6 => entry & !2,
+                    // Its neighbour.
+                    _ => entry ^ PAGE,
+                };
+                (linear, changed)
             }
         };
+        // Global pages outlive a load of CR3.
+        let all = place >> 28 & 1 != 0 && self.program.pages.iter().all(|(_, entry)| entry & 0x100 == 0);
         for side in [&mut pair.interpreter, &mut pair.recompiler] {
             side.world.memory.write(u64::from(layout::entry_at(linear)), &entry.to_le_bytes());
-            side.cpu.flush_page(linear);
+            if all && side.cpu.cr3 == layout::DIRECTORY {
+                let _ = side.cpu.set_cr3(layout::DIRECTORY, &mut side.world);
+            } else {
+                side.cpu.flush_page(linear);
+            }
         }
     }
 
