@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while !condition() {
             assert!(Instant::now() < end, "it never happened");
             std::thread::sleep(Duration::from_millis(1));
@@ -270,7 +270,7 @@ mod tests {
         for _ in 0..20_000 {
             client.transmit(&[5; 1514]);
         }
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(30), "it waits for the hub");
         assert!(client.dropped().0 > 0);
     }
 }

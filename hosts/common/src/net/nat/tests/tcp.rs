@@ -39,7 +39,7 @@ fn connect<N: Network>(guest: &mut Guest<N>, port: u16) -> SocketHandle {
 /// Sends and receives `len` bytes of the pattern each way, or one way only.
 fn transfer<N: Network>(guest: &mut Guest<N>, handle: SocketHandle, send: usize, receive: usize) {
     let (mut sent, mut received) = (0, 0);
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + 2 * PATIENCE;
     let mut chunk = vec![0; 64 * 1024];
     while sent < send || received < receive {
         assert!(Instant::now() < end, "stuck at {sent} and {received}");

@@ -86,14 +86,21 @@ fn a_throttled_relay_loses_frames_and_nothing_else() {
     connected(&a);
     connected(&b);
     until("both are there", || relay.clients() == 2);
+    let begun = Instant::now();
     for n in 0..60u8 {
         a.transmit(&frame(0xFFFF, 1, &[n; 1400]));
     }
-    until("all are sent", || relay.received() == 60);
-    std::thread::sleep(Duration::from_millis(50));
-    let through = all(&mut b).len();
-    assert!((20..40).contains(&through), "{through}");
+    until("all are judged", || relay.received() == 60);
+    // A second's worth at once, and what became allowed meanwhile.
+    let (least, most) = (28, 29 + (begun.elapsed().as_secs_f64() * 29.0).ceil() as usize);
+    let mut through = 0;
+    until("those that were let through", || {
+        through += all(&mut b).len();
+        through >= least
+    });
     std::thread::sleep(Duration::from_millis(300));
+    through += all(&mut b).len();
+    assert!(through <= most && most < 60, "{through} of 60, where {most} are allowed");
     a.transmit(&frame(0xFFFF, 1, b"after a while"));
     assert_eq!(next(&mut b), frame(0xFFFF, 1, b"after a while"));
 }
@@ -121,7 +128,7 @@ fn case_67_a_hundred_disconnects_do_not_break_a_transfer() {
     let (mut acknowledged, mut expected, mut cuts) = (0, 0, 0);
     let mut sent = None::<(u32, Instant)>;
     while acknowledged < FRAMES {
-        assert!(start.elapsed() < Duration::from_secs(40), "stuck at {acknowledged} after {cuts} cuts");
+        assert!(start.elapsed() < 2 * PATIENCE, "stuck at {acknowledged} after {cuts} cuts");
         if sent.is_none_or(|(n, at)| n != acknowledged || at.elapsed() > Duration::from_millis(10)) {
             a.transmit(&frame(0xFFFF, 1, &acknowledged.to_be_bytes()));
             sent = Some((acknowledged, Instant::now()));
@@ -153,36 +160,43 @@ fn case_67_a_hundred_disconnects_do_not_break_a_transfer() {
 
 #[test]
 fn case_67_the_first_attempt_after_a_loss_comes_within_six_tenths_of_a_second() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let usual = RelayConfig::new(RelayUrl::parse(&url).unwrap());
-    let client = RelayClient::start(usual, Bell::default()).unwrap();
-    let mut gaps = Vec::new();
-    for _ in 0..2 {
-        let socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
-        connected(&client);
-        drop(socket);
-        let start = Instant::now();
-        drop(listener.accept().unwrap());
-        gaps.push(start.elapsed().as_secs_f64());
+    // What a busy host adds to a pause is not the client's: the shortest of several counts.
+    let mut least = [f64::INFINITY; 2];
+    for seed in 0..8 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let usual = RelayConfig { seed, ..RelayConfig::new(RelayUrl::parse(&url).unwrap()) };
+        let client = RelayClient::start(usual, Bell::default()).unwrap();
+        for least in &mut least {
+            let socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            connected(&client);
+            let start = Instant::now();
+            drop(socket);
+            drop(listener.accept().unwrap());
+            let gap = start.elapsed().as_secs_f64();
+            assert!(gap >= 0.4, "{gap}: sooner than the shortest pause");
+            *least = least.min(gap);
+        }
+        if least[0] < 0.6 && least[1] < 1.2 {
+            break;
+        }
     }
-    assert!((0.35..0.65).contains(&gaps[0]), "{gaps:?}");
     // The second time the connection had been made and lost without a word: no new start.
-    assert!(gaps[1] > gaps[0], "{gaps:?}");
+    assert!(least[0] < 0.6 && (0.8..1.2).contains(&least[1]), "{least:?}");
 }
 
 #[test]
 fn frames_from_before_the_connection_are_sent_when_they_are_fresh_and_only_the_newest() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut late = RelayClient::start(
-        RelayConfig { stale: Duration::from_millis(300), ..config(&format!("ws://{address}/")) },
+        RelayConfig { stale: Duration::from_secs(3), ..config(&format!("ws://{address}/")) },
         Bell::default(),
     )
     .unwrap();
     for n in 0..10u8 {
         late.transmit(&frame(0xFFFF, 1, &[n]));
     }
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(3200));
     for n in 10..110u8 {
         late.transmit(&frame(0xFFFF, 1, &[n]));
     }
@@ -203,7 +217,7 @@ fn frames_from_before_the_connection_are_sent_when_they_are_fresh_and_only_the_n
     for n in 0..10u8 {
         late.transmit(&frame(0xFFFF, 1, &[n]));
     }
-    std::thread::sleep(Duration::from_millis(400));
+    std::thread::sleep(Duration::from_millis(3200));
     let listener = TcpListener::bind(address).unwrap();
     let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
     until("a connection", || late.stats().connected == 2);

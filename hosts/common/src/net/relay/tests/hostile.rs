@@ -291,9 +291,10 @@ fn case_67_a_relay_that_falls_silent_is_dead_after_two_pings() {
         number == 0
     });
     let ping = Duration::from_millis(100);
+    // Before the connection: a busy host may tell us late that there is one.
+    let start = Instant::now();
     let client = RelayClient::start(RelayConfig { ping, ..config(&url) }, Bell::default()).unwrap();
     connected(&client);
-    let start = Instant::now();
     until("it is found out", || client.stats().lost == 1);
     assert!(start.elapsed() >= Duration::from_millis(250), "{:?}", start.elapsed());
     assert!(client.error().is_none_or(|error| error.contains("ping")));
@@ -313,15 +314,15 @@ fn a_relay_that_has_forgotten_us_is_reminded_and_then_left_in_peace() {
         true
     });
     let silence = Duration::from_millis(150);
-    let ping = Duration::from_millis(100);
+    let ping = Duration::from_millis(400);
     let mut client =
         RelayClient::start(RelayConfig { silence, ping, ..config(&url) }, Bell::default()).unwrap();
     let mut times = Vec::new();
-    let end = Instant::now() + Duration::from_millis(3500);
     // Silence of our own is none of the relay's.
     connected(&client);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(1000));
     assert_eq!(client.stats().lost, 0);
+    let end = Instant::now() + Duration::from_millis(3000);
     while Instant::now() < end {
         client.transmit(&frame(0xFFFF, 1, b"anybody?"));
         std::thread::sleep(Duration::from_millis(20));
@@ -338,7 +339,7 @@ fn case_68_a_relay_that_stops_reading_never_blocks_the_machine() {
     let (url, _) = server(move |_, stream| {
         socket2::SockRef::from(&stream).set_recv_buffer_size(4096).unwrap();
         let mut socket = tungstenite::accept(stream).unwrap();
-        std::thread::sleep(Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_secs(6));
         while let Ok(message) = socket.read() {
             sender.send(u32::from_be_bytes(message.into_data()[14..18].try_into().unwrap())).unwrap();
         }
@@ -355,7 +356,8 @@ fn case_68_a_relay_that_stops_reading_never_blocks_the_machine() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-    assert!(slowest < Duration::from_millis(200), "{slowest:?}");
+    // It would have to wait for six seconds; a busy host may stop us for some tenths of one.
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
     assert!(client.stats().dropped_full > 10_000);
     // When it reads again, the newest frames come, not minutes of old ones.
     let mut received = Vec::new();
@@ -400,18 +402,21 @@ fn case_70_refusals_are_named_and_never_followed() {
     });
     let pause = (Duration::from_millis(60), Duration::from_millis(60));
     let client = RelayClient::start(RelayConfig { pause, ..config(&url) }, Bell::default()).unwrap();
-    let mut seen = Vec::new();
-    until("all of them", || {
+    // They come around again, should this thread have slept through one.
+    let mut seen: Vec<String> = Vec::new();
+    let missing =
+        |seen: &[String]| cases.iter().find(|case| !seen.iter().any(|error| error.contains(case.1)));
+    let end = Instant::now() + PATIENCE;
+    while let Some((_, expected)) = missing(&seen) {
         if let Some(error) = client.error()
             && !seen.contains(&error)
         {
             seen.push(error);
         }
-        client.stats().failed >= cases.len() as u64
-    });
-    for (_, expected) in cases {
-        assert!(seen.iter().any(|error| error.contains(expected)), "{expected} not in {seen:?}");
+        assert!(Instant::now() < end, "{expected} not in {seen:?}");
+        std::thread::sleep(Duration::from_micros(500));
     }
+    until("the last of them", || client.stats().failed >= cases.len() as u64);
     assert!(seen.iter().all(|error| error.starts_with(&url)));
     assert_eq!(client.stats().connected, 0);
 }

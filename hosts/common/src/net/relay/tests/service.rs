@@ -41,7 +41,7 @@ fn a_relay_that_stops_says_good_bye_and_its_clients_find_the_next_one() {
     rude.get_ref().shutdown(Shutdown::Read).unwrap();
     let start = Instant::now();
     relay.stop();
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     assert_eq!(close_code(&mut page), Some(CloseCode::Away));
     until("it is noticed", || !native.link());
     let _next =
