@@ -73,9 +73,10 @@ fn speed(guest: &Guest, millis: u64) -> f64 {
     (count() - before) / (account.seconds() - begun)
 }
 
-/// What else runs on the host only ever slows a machine down: the best of all turns counts.
-fn best(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
+/// What else the host does makes single turns faster or slower by a tenth and more, and not the one in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// `NOMAD86_NET_FLOOD` sets how many seconds of the machine's processor time each kind of flood takes (default 3).
@@ -89,21 +90,27 @@ fn case_65_a_hundred_thousand_frames_a_second_leave_the_machine_its_speed() {
     // No job of the shell's own: busybox's ends when one that was begun in braces is killed.
     guest.run("killall udhcpc; (sh -c 'while :; do :; done' & echo $! > /tmp/pid)");
     speed(&guest, 300);
-    let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     // What sends takes its share of the host either way: in the other turns it does so elsewhere.
     let elsewhere = Hub::default();
     let _nobody = elsewhere.port(Bell::default());
-    for _ in 0..7 {
+    for _ in 0..11 {
         let other = Flood::start(elsewhere.port(Bell::default()), OTHER);
-        quiet.push(speed(&guest, seconds * 200));
+        let quiet = speed(&guest, seconds * 130);
         drop(other);
         let flood = Flood::start(hub.port(Bell::default()), OTHER);
-        flooded.push(speed(&guest, seconds * 200));
-        println!("{:.0} frames a second for others", flood.rate());
+        let flooded = speed(&guest, seconds * 130);
+        println!(
+            "{:.0} frames a second for others: {:.0} million instructions a second, {:.0} without",
+            flood.rate(),
+            flooded / 1e6,
+            quiet / 1e6
+        );
+        parts.push(flooded / quiet);
     }
-    let (quiet, flooded) = (best(&quiet), best(&flooded));
-    println!("{:.1} million instructions a second, {:.1} flooded", quiet / 1e6, flooded / 1e6);
-    assert!(flooded >= 0.9 * quiet, "{:.0} % of its speed", flooded / quiet * 100.0);
+    let part = median(parts);
+    println!("{:.1} % of its speed", part * 100.0);
+    assert!(part >= 0.9, "{:.0} % of its speed", part * 100.0);
 
     // Frames for everybody: the guest takes what it can, the rest is dropped, and its shell still answers.
     let before = hub.stats().displaced;
