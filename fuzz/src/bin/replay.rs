@@ -3,21 +3,17 @@
 //! `replay TARGET [--corpus FOLDER] [--seconds N]`: once each, or over and over for so many seconds of CPU time;
 //! prints how many executions that was and how many a CPU second has.
 
+use nomad86_fuzz::TARGETS;
+use nomad86_host::clock::thread_nanoseconds;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, fs};
 
-/// CPU time of this thread in nanoseconds.
-fn cpu_time() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
 fn main() -> ExitCode {
     let mut words = env::args().skip(1);
     let name = words.next().unwrap_or_default();
-    let Some((_, run)) = nomad86_fuzz::TARGETS.iter().find(|(target, _)| *target == name) else {
-        let names: Vec<&str> = nomad86_fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
+    let Some(run) = TARGETS.iter().find(|target| target.name == name).map(|target| target.run) else {
+        let names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
         eprintln!("replay: there is no target '{name}': give one of {}", names.join(" "));
         return ExitCode::from(2);
     };
@@ -42,18 +38,18 @@ fn main() -> ExitCode {
             }
         },
     };
-    let begun = cpu_time();
+    let begun = thread_nanoseconds();
     let mut executions = 0_u64;
     loop {
         for input in &inputs {
             run(input);
             executions += 1;
         }
-        if inputs.is_empty() || cpu_time() - begun >= seconds * 1_000_000_000 {
+        if inputs.is_empty() || thread_nanoseconds() - begun >= seconds * 1_000_000_000 {
             break;
         }
     }
-    let nanoseconds = (cpu_time() - begun).max(1);
+    let nanoseconds = (thread_nanoseconds() - begun).max(1);
     println!(
         "{name}: {} inputs, {executions} executions, {} a CPU second",
         inputs.len(),

@@ -45,16 +45,7 @@ pub fn host_is_zen() -> bool {
 }
 
 /// Processor time of this thread, so that measurements do not depend on what else the host does.
-///
-/// # Panics
-/// When the system has no such clock.
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[must_use]
-#[allow(unsafe_code)]
 pub fn thread_time() -> std::time::Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer leads to a timespec of ours.
-    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    assert_eq!(result, 0, "threads have a clock");
-    std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    std::time::Duration::from_nanos(nomad86_host::clock::thread_nanoseconds())
 }

@@ -2,6 +2,7 @@
 
 use super::loads::{Group, Load};
 use super::side::{Boot, Side};
+use nomad86_host::clock::process_time;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
@@ -116,11 +117,11 @@ impl Run<'_> {
                     let now = self.begun.map(|(load, _)| load.name);
                     if before != now {
                         progress(now.unwrap_or_default());
-                        since = cpu_time(id).unwrap_or_default();
+                        since = process_time(id).unwrap_or_default();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    if cpu_time(id).unwrap_or_default().saturating_sub(since) > self.limit {
+                    if process_time(id).unwrap_or_default().saturating_sub(since) > self.limit {
                         return Err(format!("more than {} s", self.limit.as_secs()));
                     }
                 }
@@ -198,22 +199,7 @@ fn lines(out: ChildStdout) -> Receiver<String> {
 }
 
 fn now(id: u32) -> Result<Duration, String> {
-    cpu_time(id).map_err(|error| format!("its CPU time: {error}"))
-}
-
-/// CPU time that a process has used.
-fn cpu_time(id: u32) -> std::io::Result<Duration> {
-    // The second field is a name in parentheses that may hold spaces; times are fields 14 and 15, in 1/100 s.
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
-    // Finer, but without threads that have ended.
-    let mut fine = 0;
-    for task in std::fs::read_dir(format!("/proc/{id}/task"))? {
-        let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        fine += text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(Duration::from_millis(ticks * 10).max(Duration::from_nanos(fine)))
+    process_time(id).map_err(|error| format!("its CPU time: {error}"))
 }
 
 #[cfg(test)]
@@ -275,9 +261,9 @@ mod tests {
 
     #[test]
     fn this_process_has_a_cpu_time_that_grows() {
-        let before = cpu_time(std::process::id()).expect("readable");
+        let before = process_time(std::process::id()).expect("readable");
         let mut x = 1_u64;
-        while cpu_time(std::process::id()).expect("readable") < before + Duration::from_millis(20) {
+        while process_time(std::process::id()).expect("readable") < before + Duration::from_millis(20) {
             for i in 0..100_000 {
                 x = std::hint::black_box(x.wrapping_mul(i | 1));
             }

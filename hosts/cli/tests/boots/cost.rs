@@ -22,6 +22,7 @@ pub(crate) fn idle(what: &str, live: &Live) {
         let (begun, before) = (Instant::now(), live.cpu());
         std::thread::sleep(Duration::from_secs(look));
         let part = (live.cpu() - before).as_secs_f64() / begun.elapsed().as_secs_f64();
+        assert!(part > 0.0, "the host does not tell what it takes");
         eprintln!("{what}: idle at {:.2} % of a processor", part * 100.0);
         least = part.min(least);
         if least <= IDLE {

@@ -2,6 +2,7 @@
 //! monitor listens.
 
 use super::images::folder;
+use nomad86_host::clock::process_time;
 use nomad86_host::guest::{Guest, cache_folder, debian};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -158,10 +159,7 @@ impl Live {
 
     /// CPU time of the program, all its threads together.
     pub(crate) fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap().flatten();
-        let time = |text: String| text.split(' ').next()?.parse::<u64>().ok();
-        let each = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
-        Duration::from_nanos(each.filter_map(time).sum())
+        process_time(self.id()).unwrap()
     }
 
     /// Waits for the program's end; its code.

@@ -1,8 +1,9 @@
 //! One run of the program.
 
+use nomad86_host::clock::process_time;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Whether all files are there; if not, says which package to install, and fails in CI.
 pub(crate) fn available(files: &[&str], packages: &str) -> bool {
@@ -91,7 +92,7 @@ impl Run {
         let out = read(&mut child.stdout.take().unwrap());
         let err = errors.join().unwrap();
         // It has ended, and its times are kept until it is waited for.
-        let cpu = cpu_time(child.id());
+        let cpu = process_time(child.id()).unwrap();
         let status = child.wait().unwrap();
         let tail: Vec<&str> = out.lines().rev().take(30).collect();
         let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
@@ -106,12 +107,4 @@ fn read(from: &mut impl Read) -> String {
     let mut bytes = Vec::new();
     from.read_to_end(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// CPU time that a process has used, with its threads, to 1/100 s.
-pub(crate) fn cpu_time(id: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    // Behind the name, which stands in parentheses and may hold blanks, the times are fields 12 and 13.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    Duration::from_millis(fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * 10)
 }

@@ -1,7 +1,8 @@
 //! The interpreter against QEMU's recompiler, side by side.
 
 use super::live::guest;
-use super::run::{available, cpu_time};
+use super::run::available;
+use nomad86_host::clock::process_time;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -18,7 +19,7 @@ fn boot(command: &mut Command) -> Duration {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).split(b'\n').map(Result::unwrap);
     let ready = lines.any(|line| String::from_utf8_lossy(&line).contains("nomad86: ready"));
-    let time = cpu_time(child.id());
+    let time = process_time(child.id()).unwrap();
     let _ = child.kill();
     child.wait().unwrap();
     assert!(ready, "{command:?}: the guest did not get to its shell");
