@@ -742,8 +742,8 @@ impl Jit {
         cpu.jit.jit = core::ptr::from_mut(self) as usize;
         // SAFETY: the thunk follows the ABI named here; `code` is the entry of a live block in the same
         // region. Code reaches memory only through the processor's fields, the TLB, whose entries are valid for as
-        // long as `cpu` and `io` are borrowed, and the window that GS leads to, which has nothing but that memory; its helpers use this recompiler and the cache
-        // through the pointers just stored, while nobody else does.
+        // long as `cpu` and `io` are borrowed, and the window that GS leads to, which has nothing but that memory;
+        // its helpers use this recompiler and the cache through the pointers just stored, while nobody else does.
         unsafe {
             let enter: unsafe extern "sysv64" fn(*mut Cpu, usize) = core::mem::transmute(enter);
             enter(cpu, code);
