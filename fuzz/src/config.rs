@@ -1,9 +1,10 @@
-//! What users type and what files they name: options of networks and disks, addresses of relays, kernels.
+//! What users type and what files they name: options of networks and drives, addresses of relays, kernels.
 
 use crate::input::Input;
 use nomad86::config::{Config, Kernel};
 use nomad86::machine::Machine;
 use nomad86::memory::GuestMemory;
+use nomad86_host::disk::DriveSpec;
 use nomad86_host::net::Mac;
 use nomad86_host::net::relay::RelayUrl;
 use nomad86_host::net::spec::NicSpec;
@@ -17,7 +18,7 @@ pub fn run(data: &[u8]) {
     let kind = input.byte().unwrap_or(0);
     let rest = input.rest();
     let text = String::from_utf8_lossy(rest);
-    let message = match kind % 5 {
+    let message = match kind % 6 {
         0 => NicSpec::parse(&text).err().map(|error| error.to_string()),
         1 => NicSpec::parse_net(&text).err().map(|error| error.to_string()),
         2 => RelayUrl::parse(&text).err().map(str::to_owned),
@@ -25,7 +26,8 @@ pub fn run(data: &[u8]) {
             let _ = Mac::parse(&text);
             None
         }
-        _ => kernel(rest),
+        4 => kernel(rest),
+        _ => text.parse::<DriveSpec>().err().map(|error| error.to_string()),
     };
     if let Some(message) = message {
         assert!(!message.is_empty() && message.lines().count() == 1, "one clear line: {message:?}");

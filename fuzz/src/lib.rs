@@ -26,31 +26,58 @@ pub mod seeds;
 pub mod state;
 pub mod translate;
 
-/// A target: its name, and what it does with an input.
-pub type Target = (&'static str, fn(&[u8]));
+/// Targets that attack something of one kind; tests run the groups side by side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// What strangers send.
+    Network,
+    /// Chips, by their registers.
+    Devices,
+    /// Instructions, under all that execute or read them.
+    Processor,
+    /// Whole machines, and files that make them.
+    Machine,
+}
+
+/// A target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name under cargo-fuzz.
+    pub name: &'static str,
+    /// What it belongs to.
+    pub group: Group,
+    /// Changed inputs of a whole test: fixed, and so many that the targets of a group take more than a minute together.
+    pub inputs: usize,
+    /// Does something with an input; a panic is a finding.
+    pub run: fn(&[u8]),
+}
+
+const fn target(name: &'static str, group: Group, inputs: usize, run: fn(&[u8])) -> Target {
+    Target { name, group, inputs, run }
+}
 
 /// Every target that runs inside the process that calls it.
 pub const TARGETS: &[Target] = &[
-    ("ne2k", ne2k::run),
-    ("translate", translate::run),
-    ("relay_client", relay::client),
-    ("relay_server", relay::server),
-    ("ide", family::ide),
-    ("floppy", family::floppy),
-    ("vga", family::vga),
-    ("timers", family::timers),
-    ("ps2", family::ps2),
-    ("uart", family::uart),
-    ("pci", family::pci),
-    ("sb16", family::sb16),
-    ("fw_cfg", family::fw_cfg),
-    ("machine", machine::run),
-    ("state_image", state::run),
+    target("ne2k", Group::Network, 1_000_000, ne2k::run),
+    target("translate", Group::Network, 20_000_000, translate::run),
+    target("relay_client", Group::Network, 20_000, relay::client),
+    target("relay_server", Group::Network, 40_000, relay::server),
+    target("ide", Group::Devices, 90_000, family::ide),
+    target("floppy", Group::Devices, 100_000, family::floppy),
+    target("vga", Group::Devices, 140_000, family::vga),
+    target("timers", Group::Devices, 150_000, family::timers),
+    target("ps2", Group::Devices, 150_000, family::ps2),
+    target("uart", Group::Devices, 135_000, family::uart),
+    target("pci", Group::Devices, 150_000, family::pci),
+    target("sb16", Group::Devices, 150_000, family::sb16),
+    target("fw_cfg", Group::Devices, 150_000, family::fw_cfg),
+    target("machine", Group::Machine, 1_000, machine::run),
+    target("state_image", Group::Machine, 8_000, state::run),
+    target("config", Group::Machine, 1_200_000, config::run),
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    ("decode", engines::decode),
+    target("decode", Group::Processor, 30_000_000, engines::decode),
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    ("engines", engines::run),
+    target("engines", Group::Processor, 1_800, engines::run),
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    ("cpu_native", engines::native),
-    ("config", config::run),
+    target("cpu_native", Group::Processor, 800_000, engines::native),
 ];

@@ -56,8 +56,8 @@ pub fn run(data: &[u8]) {
                     chip.write(u16::from(port) % PORTS, width, u32::from(byte) * 0x0101_0101, &mut Cable);
                 }
             }
-            Step::Outside(mut frame) => {
-                chip.receive(&mut frame);
+            Step::Outside(frame) => {
+                chip.receive(&frame);
             }
             Step::Act(_) => chip.power_cycle(),
             Step::Load(..) | Step::Store(..) | Step::Wait(_) => {}

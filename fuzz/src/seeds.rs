@@ -709,5 +709,10 @@ fn config() -> Vec<Vec<u8>> {
     linux[0x207] = 2;
     linux[0x211] = 1;
     seeds.push(with(4, &linux));
+    for text in
+        ["file=a,,b.img,format=raw,if=ide,index=3,media=cdrom", "file=x,bus=1,unit=1,overlay=y,readonly=on"]
+    {
+        seeds.push(with(5, text.as_bytes()));
+    }
     seeds
 }

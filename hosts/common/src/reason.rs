@@ -1,4 +1,4 @@
-//! Errors of the system in words for people.
+//! Errors in words for people.
 
 use std::io;
 
@@ -14,9 +14,30 @@ pub fn reason(error: &io::Error) -> String {
     text
 }
 
+/// What somebody typed, as it may stand in a message of one line: control characters are written as Rust writes them.
+#[must_use]
+pub fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(
+            on_one_line("a \"file\" of \u{c4}rger\r\n\t\u{85}"),
+            "a \"file\" of \u{c4}rger\\r\\n\\t\\u{85}"
+        );
+    }
 
     #[test]
     fn numbers_are_left_out() {

@@ -1,10 +1,11 @@
 //! Drive options: `-drive file=…,format=…,if=…` and the short ones, and which drive each becomes.
 
 use super::{DiskFileError, Written, open_keeping};
+use crate::reason::on_one_line;
 use nomad86::config::IdeSlot;
 use nomad86::host::Drives;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Format of an image.
@@ -85,28 +86,31 @@ pub enum SpecError {
 
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |path: &Path| on_one_line(&path.display().to_string());
         match self {
             Self::NoFile => write!(f, "a hard disk needs file=IMAGE"),
             Self::NoValue(word) => {
+                let word = on_one_line(word);
                 write!(f, "'{word}' in a drive option has no value; a comma in a file name is written twice")
             }
-            Self::Unknown(name) => write!(
+            Self::Unknown(key) => write!(
                 f,
-                "'{name}' is no part of a drive option: there are file, format, overlay, if, index, bus, unit, media, snapshot and readonly"
+                "'{}' is no part of a drive option: there are file, format, overlay, if, index, bus, unit, media, snapshot and readonly",
+                on_one_line(key)
             ),
-            Self::Value(name, value, allowed) => write!(f, "{name}={value}: give {allowed}"),
-            Self::Twice(name) => write!(f, "{name}= is given twice for one drive"),
+            Self::Value(key, value, allowed) => write!(f, "{key}={}: give {allowed}", on_one_line(value)),
+            Self::Twice(key) => write!(f, "{key}= is given twice for one drive"),
             Self::Conflict(controller, index, a, b) => {
-                write!(f, "both {} and {} are {controller} drive {index}", a.display(), b.display())
+                write!(f, "both {} and {} are {controller} drive {index}", name(a), name(b))
             }
             Self::Full(controller, file) => {
-                write!(f, "{}: there is no free {controller} drive", file.display())
+                write!(f, "{}: there is no free {controller} drive", name(file))
             }
             Self::FloppyCdrom => write!(f, "if=floppy does not go with media=cdrom"),
             Self::Overlay(file) => write!(
                 f,
                 "{}: an overlay takes writes, so it does not go with readonly, snapshot, format=overlay or a CD-ROM",
-                file.display()
+                name(file)
             ),
         }
     }
@@ -397,9 +401,13 @@ mod tests {
             ("file=a,overlay=b,readonly=on", "b: an overlay takes writes"),
             ("file=a,overlay=b,snapshot=on", "b: an overlay takes writes"),
             ("if=floppy,overlay=b", "b: an overlay takes writes"),
+            ("a\nb", "'a\\nb'"),
+            ("a\r=1", "'a\\r'"),
+            ("file=a,if=\n", "if=\\n: give"),
+            ("file=a,overlay=b\n,readonly=on", "b\\n: an overlay"),
         ] {
             let error = text.parse::<DriveSpec>().unwrap_err().to_string();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(says) && error.lines().count() == 1, "{text}: {error}");
         }
     }
 

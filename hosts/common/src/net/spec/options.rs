@@ -1,6 +1,7 @@
 //! `type,key=value,key=value`: the shape of all device options, as QEMU writes them.
 
 use super::SpecError;
+use crate::reason::on_one_line;
 
 /// One option, split into its type and its keys.
 #[derive(Clone, Debug)]
@@ -88,16 +89,15 @@ impl Options {
                 "Remove the comma, or double it if it belongs to a value.",
             ));
         }
-        let advice = format!("Remove it; {} knows {known}.", self.kind);
+        let advice = format!("Remove it; {} knows {known}.", on_one_line(&self.kind));
         Err(self.error(key, value.as_deref().unwrap_or_default(), "an option that this network has", &advice))
     }
 
     pub(super) fn error(&self, key: &str, found: &str, expected: &str, advice: &str) -> SpecError {
-        let option = if key.is_empty() {
-            format!("{} {}", self.option, self.kind)
-        } else {
-            format!("{} {},{key}=", self.option, self.kind)
-        };
+        let mut option = format!("{} {}", self.option, on_one_line(&self.kind));
+        if !key.is_empty() {
+            option.extend([",", &on_one_line(key), "="]);
+        }
         SpecError {
             option,
             found: found.to_owned(),

@@ -107,6 +107,22 @@ fn a_bad_line_has_its_qualities() {
 }
 
 #[test]
+fn a_line_break_in_an_option_does_not_break_the_message() {
+    for text in [
+        "us\ner",
+        "tap,ifname=tap0,\niobase\\=0x300",
+        "us\ner,x=1",
+        "user,\u{85}",
+        "user,x=\r\n",
+        "user,hostfwd=\n",
+    ] {
+        let error = error(text);
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
 fn errors_name_the_option_what_was_expected_and_what_to_do() {
     assert_eq!(
         error("user,mac=52:54"),
