@@ -189,8 +189,9 @@ impl Line {
     /// Hands out what is due.
     fn release(&mut self, now: Instant, mut sink: impl FnMut(&[u8])) {
         while let Some(slot) = self.slots.front().filter(|slot| slot.due <= now) {
-            sink(&slot.bytes[..usize::from(slot.len)]);
+            // Before it goes: who has it finds it counted.
             count(&self.counters.passed);
+            sink(&slot.bytes[..usize::from(slot.len)]);
             self.slots.pop_front();
         }
     }

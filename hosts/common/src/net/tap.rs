@@ -208,9 +208,9 @@ mod linux {
             for _ in 0..BURST {
                 match self.file.read(&mut buffer) {
                     Ok(len) if len <= MAX_FRAME => {
-                        // What finds no room there is counted there.
-                        self.inbox.push(&buffer[..len]);
+                        // Before it goes in: who has it finds it counted. What finds no room is counted there.
                         count(&self.counters.frames_in);
+                        self.inbox.push(&buffer[..len]);
                     }
                     Ok(_) => count(&self.counters.dropped),
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}

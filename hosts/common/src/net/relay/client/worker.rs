@@ -406,6 +406,9 @@ impl Worker {
 
     fn deliver(&self, frame: &[u8]) {
         let counters = &self.shared.counters;
+        // Before it goes in: who has it finds it counted.
+        count(&counters.frames_in);
+        add(&counters.bytes_in, frame.len() as u64);
         let put = if frame.len() < 60 {
             count(&counters.padded);
             let mut padded = [0; 60];
@@ -414,8 +417,6 @@ impl Worker {
         } else {
             self.inbox.push(frame)
         };
-        count(&counters.frames_in);
-        add(&counters.bytes_in, frame.len() as u64);
         if put == Put::Displaced {
             count(&counters.dropped_inbox);
         }

@@ -225,9 +225,15 @@ fn case_65_a_flood_of_frames_costs_the_machine_nothing_but_the_oldest() {
     });
     let mut client = client(&url);
     until("all are in", || client.stats().frames_in == u64::from(FRAMES));
-    let frames = all(&mut client);
-    assert_eq!(frames.last().unwrap()[14..18], (FRAMES - 1).to_be_bytes());
-    assert_eq!(client.stats().dropped_inbox + frames.len() as u64, u64::from(FRAMES));
+    let mut frames = Vec::new();
+    until("the newest", || {
+        frames.extend(all(&mut client));
+        frames.last().is_some_and(|frame| frame[14..18] == (FRAMES - 1).to_be_bytes())
+    });
+    assert!(frames.len() < FRAMES as usize / 10, "{} frames were kept", frames.len());
+    until("each is accounted for", || {
+        client.stats().dropped_inbox + frames.len() as u64 == u64::from(FRAMES)
+    });
 }
 
 #[test]
