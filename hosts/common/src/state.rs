@@ -141,6 +141,8 @@ impl Drop for Partial<'_> {
         if !self.done {
             let _ = fs::remove_file(&self.temporary);
         }
+        // A program that another thread is about to start has the file too, until it is started.
+        let _ = self.file.unlock();
     }
 }
 

@@ -5,10 +5,35 @@ use super::raw::Access;
 use nomad86::host::DiskError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, SeekFrom};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
+/// A file that is locked until it is dropped.
+#[derive(Debug)]
+pub(super) struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // A program that another thread is about to start has the file too, until it is started.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Deref for Locked {
+    type Target = File;
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
 /// Opens a file and locks it: for one writer, or for many readers.
-pub(super) fn open_locked(path: &Path, access: Access) -> Result<File, DiskFileError> {
+pub(super) fn open_locked(path: &Path, access: Access) -> Result<Locked, DiskFileError> {
     let write = access == Access::Write;
     let what = if write { "open for writing" } else { "open" };
     // Opening a directory for reading succeeds on some hosts and fails later with a riddle.
@@ -17,18 +42,17 @@ pub(super) fn open_locked(path: &Path, access: Access) -> Result<File, DiskFileE
     }
     let file =
         OpenOptions::new().read(true).write(write).open(path).map_err(DiskFileError::io(path, what))?;
-    lock(&file, path, access)?;
-    Ok(file)
+    lock(file, path, access)
 }
 
 /// Locks an open file.
-pub(super) fn lock(file: &File, path: &Path, access: Access) -> Result<(), DiskFileError> {
+pub(super) fn lock(file: File, path: &Path, access: Access) -> Result<Locked, DiskFileError> {
     let result = if access == Access::Write { file.try_lock() } else { file.try_lock_shared() };
     match result {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(Locked(file)),
         Err(TryLockError::WouldBlock) => Err(DiskFileError::Locked(path.into())),
         // File systems without locks (some network ones) are used without.
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => Ok(Locked(file)),
         Err(TryLockError::Error(error)) => Err(DiskFileError::Io { path: path.into(), what: "lock", error }),
     }
 }
@@ -78,5 +102,24 @@ pub(crate) fn sync_directory(path: &Path) {
     };
     if let Ok(directory) = File::open(parent) {
         let _ = directory.sync_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tools::scratch::Scratch;
+    use super::*;
+
+    #[test]
+    fn a_file_is_free_when_it_is_dropped_although_a_child_has_it_for_a_moment() {
+        let dir = Scratch::new();
+        let path = dir.file("disk.img", &[0; 512]);
+        let file = open_locked(&path, Access::Write).unwrap();
+        assert!(matches!(open_locked(&path, Access::Read), Err(DiskFileError::Locked(_))));
+        // As a process has that was forked and has not become its program yet.
+        let child = file.try_clone().unwrap();
+        drop(file);
+        open_locked(&path, Access::Write).unwrap();
+        drop(child);
     }
 }

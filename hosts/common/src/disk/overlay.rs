@@ -18,7 +18,7 @@
 //! either whole or the base's. Until then (a flush, the end, or 16 MiB later) it is known in memory alone,
 //! as in a drive's write cache.
 
-use super::file::{disk_error, length, lock, open_locked, read_at, sync_directory, write_at};
+use super::file::{Locked, disk_error, length, lock, open_locked, read_at, sync_directory, write_at};
 use super::raw::Access;
 use super::{DiskFileError, SECTOR};
 use nomad86::host::{Disk, DiskError};
@@ -43,7 +43,7 @@ const MOST_WAITING: usize = 256;
 /// A disk whose writes go to a file of its own.
 pub struct Overlay {
     path: PathBuf,
-    file: File,
+    file: Locked,
     access: Access,
     base: Box<dyn Disk>,
     sectors: u64,
@@ -139,14 +139,14 @@ impl Overlay {
         if sectors > MAX_SECTORS {
             return Err(DiskFileError::Size(format!("{} bytes", sectors * SECTOR as u64)));
         }
-        let mut file = match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+        let file = match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(DiskFileError::Exists(path.into()));
             }
             Err(e) => return Err(DiskFileError::io(path, "create")(e)),
         };
-        lock(&file, path, Access::Write)?;
+        let mut file = lock(file, path, Access::Write)?;
         let mut header = [0; HEADER];
         header[..8].copy_from_slice(MAGIC);
         header[8..12].copy_from_slice(&VERSION.to_le_bytes());

@@ -1,9 +1,8 @@
 //! Raw images: the file's bytes are the disk's.
 
-use super::file::{disk_error, length, open_locked, read_at, write_at};
+use super::file::{Locked, disk_error, length, open_locked, read_at, write_at};
 use super::{DiskFileError, SECTOR};
 use nomad86::host::{Disk, DiskError};
-use std::fs::File;
 use std::path::Path;
 use std::task::Poll;
 
@@ -22,7 +21,7 @@ pub enum Access {
 /// opening: what a file has lost since is an error to the guest, what it has gained is not seen.
 #[derive(Debug)]
 pub struct RawFile {
-    file: File,
+    file: Locked,
     /// Bytes at opening (or after the last sector was written whole).
     length: u64,
     access: Access,
