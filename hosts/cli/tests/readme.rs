@@ -83,7 +83,7 @@ const COMMANDS: &[(&str, Proof)] = &[
         "cargo test --release --manifest-path fuzz/Cargo.toml",
         Stage("cargo test --release --manifest-path fuzz/Cargo.toml"),
     ),
-    ("cargo install cargo-fuzz", Stage("cargo install -q --locked cargo-fuzz")),
+    ("cargo install cargo-fuzz", Stage("cargo install -q --debug --locked cargo-fuzz")),
     ("cargo run --release --bin seeds", Stage("cargo run --release --bin seeds")),
     (
         "cargo +nightly fuzz run -s none --no-trace-compares ne2k -- -max_len=2048",
