@@ -347,7 +347,9 @@ fn case_68_a_relay_that_stops_reading_never_blocks_the_machine() {
         let mut socket = tungstenite::accept(stream).unwrap();
         std::thread::sleep(Duration::from_secs(6));
         while let Ok(message) = socket.read() {
-            sender.send(u32::from_be_bytes(message.into_data()[14..18].try_into().unwrap())).unwrap();
+            if let tungstenite::Message::Binary(bytes) = message {
+                sender.send(u32::from_be_bytes(bytes[14..18].try_into().unwrap())).unwrap();
+            }
         }
         false
     });

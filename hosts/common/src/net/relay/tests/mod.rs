@@ -19,7 +19,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A configuration with the pauses that tests can wait for.
 pub(crate) fn config(url: &str) -> RelayConfig {
     let pause = (Duration::from_millis(20), Duration::from_millis(100));
-    RelayConfig { pause, seed: 7, ..RelayConfig::new(RelayUrl::parse(url).unwrap()) }
+    // Many relays of tests have nothing to say, and a busy host lets them take long.
+    let silence = 3 * PATIENCE;
+    RelayConfig { pause, silence, seed: 7, ..RelayConfig::new(RelayUrl::parse(url).unwrap()) }
 }
 
 pub(crate) fn client(url: &str) -> RelayClient {
