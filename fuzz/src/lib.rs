@@ -58,10 +58,10 @@ const fn target(name: &'static str, group: Group, inputs: usize, run: fn(&[u8]))
 
 /// Every target that runs inside the process that calls it.
 pub const TARGETS: &[Target] = &[
-    target("ne2k", Group::Network, 1_200_000, ne2k::run),
-    target("translate", Group::Network, 20_000_000, translate::run),
+    target("ne2k", Group::Network, 2_000_000, ne2k::run),
+    target("translate", Group::Network, 40_000_000, translate::run),
     target("relay_client", Group::Network, 30_000, relay::client),
-    target("relay_server", Group::Network, 40_000, relay::server),
+    target("relay_server", Group::Network, 20_000, relay::server),
     target("ide", Group::Devices, 90_000, family::ide),
     target("floppy", Group::Devices, 100_000, family::floppy),
     target("vga", Group::Devices, 140_000, family::vga),
